@@ -1,0 +1,52 @@
+"""Which row is the same record again, in which shard of ids it lies, and which rows stay out of every figure.
+
+In: decoded columns. Out: expressions for polars and their twins for ClickHouse. Never: a verdict from anything but stored columns.
+"""
+
+import polars as pl
+import polars_hash as plh  # noqa: F401 - registers the `nchash` name space
+
+HOUR_MS = 3_600_000
+#: Ids of one shard share 2^22 ms (70 minutes) of their own time.
+SHARD_SHIFT = 22
+#: An id whose time is further than this from the record's own is judged by the record's time.
+ID_TIME_TOLERANCE_MS = 24 * HOUR_MS
+#: Older than this at reception, a record is stored but counts nowhere.
+HORIZON_MS = 35 * 24 * HOUR_MS
+#: Further ahead of its reception than this, likewise.
+FUTURE_MS = 24 * HOUR_MS
+#: Disorder that the watermark allows for; a row that comes later counts as late.
+DISORDER_MS = 30_000
+
+_ID_MS = (pl.col("message_id").str.slice(0, 8) + pl.col("message_id").str.slice(9, 4)).str.to_integer(
+    base=16, strict=False, dtype=pl.Int64
+)
+_NEAR = (_ID_MS - pl.col("occurred_at_ms")).abs() <= ID_TIME_TOLERANCE_MS
+
+#: 64-bit key of a record's id, equal to ClickHouse's xxHash64(message_id).
+KEY: pl.Expr = pl.col("message_id").nchash.xxhash64().alias("key")  # type: ignore[attr-defined]
+#: Shard of a record's id; the same for every repeat of it, however late.
+SHARD: pl.Expr = (
+    pl.when(_NEAR).then(_ID_MS).otherwise(pl.col("occurred_at_ms")).fill_null(pl.col("occurred_at_ms"))
+    // (1 << SHARD_SHIFT)
+).alias("shard")
+
+_ID_MS_SQL = (
+    "reinterpretAsInt64(reverse(unhex(concat('0000', substring(message_id, 1, 8), substring(message_id, 10, 4)))))"
+)
+SHARD_SQL = f"bitShiftRight(if(abs({_ID_MS_SQL} - occurred_at_ms) <= {ID_TIME_TOLERANCE_MS}, {_ID_MS_SQL}, occurred_at_ms), {SHARD_SHIFT})"
+
+_LATENESS = pl.col("received_at_ms") - pl.col("occurred_at_ms")
+#: Why a row is left out of every figure: "late" (beyond the horizon), "future", or "" when it counts.
+EXCLUDED: pl.Expr = (
+    pl.when(_LATENESS > HORIZON_MS)
+    .then(pl.lit("late"))
+    .when(_LATENESS < -FUTURE_MS)
+    .then(pl.lit("future"))
+    .otherwise(pl.lit(""))
+    .alias("_excluded")
+)
+COUNTS: pl.Expr = _LATENESS.is_between(-FUTURE_MS, HORIZON_MS).alias("counts")
+EXCLUDED_SQL = f"multiIf(received_at_ms - occurred_at_ms > {HORIZON_MS}, 'late', received_at_ms - occurred_at_ms < -{FUTURE_MS}, 'future', '')"
+LATE: pl.Expr = (_LATENESS > DISORDER_MS).alias("late")
+LATE_SQL = f"(received_at_ms - occurred_at_ms > {DISORDER_MS})"

@@ -1,0 +1,91 @@
+"""The one function that says whether a decoded record is valid, used by stream and sink alike.
+
+In: a decoded frame of a family. Out: the rows that are refused, with an error code each. Never: a rule that only one side knows.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import polars as pl
+
+from schemas.families import DOUBLE, FAMILIES, Family
+from schemas.money import MAX_AMOUNT_MINOR
+
+EARLIEST_MS = 946_684_800_000  # 2000-01-01
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
+MAX_NAME_BYTES = 128
+DAY_MS = 86_400_000
+
+#: Inclusive bounds of long columns, wherever a family has them.
+RANGES: dict[str, tuple[int, int]] = {
+    "occurred_at_ms": (EARLIEST_MS, LATEST_MS),
+    "sent_at_ms": (EARLIEST_MS, LATEST_MS),
+    "received_at_ms": (EARLIEST_MS, LATEST_MS),
+    "sequence": (0, 1 << 53),
+    "pseudonym_version": (0, 1 << 31),
+    "status": (100, 599),
+    "amount_minor": (0, MAX_AMOUNT_MINOR),
+    "price_minor": (0, MAX_AMOUNT_MINOR),
+    "quantity": (0, 1_000_000),
+    "capacity": (0, 100_000_000),
+    "starts_at_ms": (EARLIEST_MS, LATEST_MS),
+    "ends_at_ms": (EARLIEST_MS, LATEST_MS),
+    "rating": (1, 5),
+    "nps": (0, 10),
+    "response_time_ms": (0, DAY_MS),
+    "required_fields": (0, 10_000),
+    "filled_fields": (0, 10_000),
+}
+_NAMES = ("tenant_id", "event_name", "source", "producer_id")
+
+
+@dataclass(frozen=True)
+class Invalid:
+    """A refused row: its place in the frame and why. The code never quotes a value."""
+
+    row: int
+    error_code: str
+
+
+@cache
+def _rules(name: str) -> tuple[tuple[str, pl.Expr], ...]:
+    """(error code, expression that is true for a row that breaks the rule)."""
+    family = FAMILIES[name]
+    rules = [
+        (
+            "MESSAGE_ID",
+            ~pl.col("message_id").str.contains(
+                r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+            ),
+        )
+    ]
+    rules += [(f"NAME_{c.upper()}", ~pl.col(c).str.len_bytes().is_between(1, MAX_NAME_BYTES)) for c in _NAMES]
+    rules.append(("CONTROL_CHARACTER", pl.col("event_name").str.contains(r"[\x00-\x1f\x7f]")))
+    rules += [
+        (f"RANGE_{c.upper()}", ~pl.col(c).is_between(low, high))
+        for c, (low, high) in RANGES.items()
+        if c in family.kinds
+    ]
+    rules += [(f"NOT_FINITE_{f.name.upper()}", ~pl.col(f.name).is_finite()) for f in family.fields if f.kind == DOUBLE]
+    return tuple(rules)
+
+
+@cache
+def _any_broken(name: str) -> pl.Expr:
+    return pl.any_horizontal([rule.fill_null(False) for _, rule in _rules(name)])
+
+
+def invalid_rows(family: Family, frame: pl.DataFrame) -> list[Invalid]:
+    """The rows of a decoded frame that break a rule, in order, each with the first rule that it breaks.
+
+    Whole batches are nearly always valid, so all rules are first asked at once.
+    """
+    broken = frame.select(_any_broken(family.name).alias("b"))["b"]
+    if not broken.any():
+        return []
+    rows = broken.arg_true().to_list()
+    asked = frame[rows].select(rule.fill_null(False).alias(code) for code, rule in _rules(family.name))
+    return [
+        Invalid(row, next(code for code, hit in zip(asked.columns, answers, strict=True) if hit))
+        for row, answers in zip(rows, asked.iter_rows(), strict=True)
+    ]
