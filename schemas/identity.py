@@ -34,7 +34,8 @@ SHARD: pl.Expr = (
 _ID_MS_SQL = (
     "reinterpretAsInt64(reverse(unhex(concat('0000', substring(message_id, 1, 8), substring(message_id, 10, 4)))))"
 )
-SHARD_SQL = f"bitShiftRight(if(abs({_ID_MS_SQL} - occurred_at_ms) <= {ID_TIME_TOLERANCE_MS}, {_ID_MS_SQL}, occurred_at_ms), {SHARD_SHIFT})"
+_NEAR_SQL = f"abs({_ID_MS_SQL} - occurred_at_ms) <= {ID_TIME_TOLERANCE_MS}"
+SHARD_SQL = f"bitShiftRight(if({_NEAR_SQL}, {_ID_MS_SQL}, occurred_at_ms), {SHARD_SHIFT})"
 
 _LATENESS = pl.col("received_at_ms") - pl.col("occurred_at_ms")
 #: Why a row is left out of every figure: "late" (beyond the horizon), "future", or "" when it counts.
@@ -47,6 +48,9 @@ EXCLUDED: pl.Expr = (
     .alias("_excluded")
 )
 COUNTS: pl.Expr = _LATENESS.is_between(-FUTURE_MS, HORIZON_MS).alias("counts")
-EXCLUDED_SQL = f"multiIf(received_at_ms - occurred_at_ms > {HORIZON_MS}, 'late', received_at_ms - occurred_at_ms < -{FUTURE_MS}, 'future', '')"
+EXCLUDED_SQL = (
+    f"multiIf(received_at_ms - occurred_at_ms > {HORIZON_MS}, 'late', "
+    f"received_at_ms - occurred_at_ms < -{FUTURE_MS}, 'future', '')"
+)
 LATE: pl.Expr = (_LATENESS > DISORDER_MS).alias("late")
 LATE_SQL = f"(received_at_ms - occurred_at_ms > {DISORDER_MS})"

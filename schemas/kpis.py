@@ -1,0 +1,126 @@
+"""KPIs: formulas over measures, from whose one declaration stream, SQL, gauges, rules, tiles and pages are made.
+
+In: the measures. Out: KPIS. Never: a KPI that is declared twice.
+"""
+
+from dataclasses import dataclass, field
+
+from schemas.catalogue import MEASURES
+from schemas.formulas import BadFormula, Formula, compile_formula
+from schemas.windows import WINDOWS
+
+KPI, KRI, KR = "KPI", "KRI", "KR"
+COUNT, RATIO, MONEY, USERS, MILLISECONDS = "count", "ratio", "minor units", "users", "ms"
+ROLLING = ("1m", "5m", "1h", "24h")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """When to wake somebody: `value > above` (or `< below`) for a time, in one window."""
+
+    window: str
+    for_: str
+    severity: str
+    above: float | None = None
+    below: float | None = None
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """A figure: a formula over measures, in windows, for the whole and for each combination of `by`.
+
+    `good` is the direction that is welcome: "up", "down" or "flat". `by` must be dimensions of all its measures.
+    """
+
+    name: str
+    formula: str
+    unit: str
+    help: str
+    kind: str = KPI
+    windows: tuple[str, ...] = ROLLING
+    by: tuple[tuple[str, ...], ...] = ()
+    good: str = "up"
+    owner: str = "product"
+    alert: Alert | None = None
+    version: int = 1
+    compiled: Formula = field(init=False, compare=False)
+    families: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        compiled = compile_formula(self.formula)
+        for operand in compiled.operands:
+            if operand.measure not in MEASURES:
+                raise BadFormula(f"KPI {self.name}: no measure {operand.measure!r}")
+            for dimensions in self.by:
+                if tuple(sorted(dimensions)) != MEASURES[operand.measure].by:
+                    raise BadFormula(
+                        f"KPI {self.name}: measure {operand.measure} does not have the dimensions {dimensions}"
+                    )
+        if unknown := set(self.windows) - set(WINDOWS):
+            raise BadFormula(f"KPI {self.name}: no window {sorted(unknown)[0]!r}")
+        object.__setattr__(self, "compiled", compiled)
+        families = dict.fromkeys(f for o in compiled.operands for f in MEASURES[o.measure].families)
+        object.__setattr__(self, "families", tuple(families))
+        object.__setattr__(self, "by", tuple(tuple(sorted(d)) for d in self.by))
+
+    @property
+    def series(self) -> tuple[tuple[str, ...], ...]:
+        """The whole, then each combination of dimensions."""
+        return ((), *self.by)
+
+
+_API = (("component", "operation"),)
+_DECLARED = (
+    Kpi(
+        "daily_active_users", "active_users", USERS,
+        "Distinct people with at least one interaction, commerce, attendance or feedback record that day.",
+        windows=("1d",), owner="growth",
+    ),
+    Kpi("page_views", "page_views", COUNT, "Pages that people saw, bots left out."),
+    Kpi("conversion_ratio", "buyers / active_users", RATIO, "Distinct people who bought ÷ distinct active people.", owner="growth"),
+    Kpi(
+        "payment_failure_ratio", "payments_failed / (payments_authorised + payments_failed)", RATIO,
+        "Failed ÷ settled payment attempts.", kind=KRI, good="down", owner="payments",
+        alert=Alert("5m", "5m", "page", above=0.10),
+    ),
+    Kpi(
+        "refund_ratio", "revenue_refunded / revenue_gross", RATIO, "Refunded ÷ gross amount, by refund date.",
+        kind=KRI, good="down", owner="finance", alert=Alert("1h", "1h", "ticket", above=0.05),
+    ),
+    Kpi("revenue_gross_minor", "revenue_gross", MONEY, "Purchases in the reporting currency.", owner="finance"),
+    Kpi(
+        "revenue_net_minor", "revenue_gross - revenue_refunded - revenue_charged_back", MONEY,
+        "Purchases less refunds and chargebacks, in the reporting currency.", owner="finance",
+    ),
+    Kpi(
+        "revenue_per_active_user_minor", "(revenue_gross - revenue_refunded - revenue_charged_back) / active_users", MONEY,
+        "Net revenue ÷ distinct active people.", owner="finance",
+    ),
+    Kpi("tickets_sold", "tickets_sold", COUNT, "Tickets in purchases.", owner="sales"),
+    Kpi("csat_ratio", "ratings_satisfied / ratings", RATIO, "Share of ratings that are 4 or 5 of 5."),
+    Kpi(
+        "error_ratio", "api_errors / api_requests", RATIO, "Timed operations with status 500 or above, or an error ÷ all.",
+        kind=KRI, by=_API, good="down", owner="platform", alert=Alert("5m", "5m", "page", above=0.02),
+    ),
+    Kpi(
+        "api_latency_p50_ms", "quantile(api_latency_ms, 0.5)", MILLISECONDS, "Median duration of timed operations.",
+        kind=KRI, by=_API, good="down", owner="platform",
+    ),
+    Kpi(
+        "api_latency_p95_ms", "quantile(api_latency_ms, 0.95)", MILLISECONDS, "95th percentile of timed operations.",
+        kind=KRI, by=_API, good="down", owner="platform",
+    ),
+)  # fmt: skip
+
+KPIS: dict[str, Kpi] = {k.name: k for k in _DECLARED}
+
+
+def by_text(dimensions: tuple[str, ...], values: tuple[str | None, ...]) -> str:
+    """The `by` of a point: sorted key=value pairs; an absent value is an empty one.
+
+    Examples
+    --------
+    >>> by_text(("component", "operation"), ("api", "GET /"))
+    'component=api,operation=GET /'
+    """
+    return ",".join(f"{k}={'' if v is None else v}" for k, v in zip(dimensions, values, strict=True))

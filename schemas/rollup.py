@@ -1,0 +1,102 @@
+"""Buckets of one series become windows, and windows become values of a KPI; stream and recomputation both end here.
+
+In: states on a dense axis of buckets. Out: one value per window. Never: a value that depends on how the buckets came together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from schemas.aggregates import BINS, Quantile, Uniq, distinct
+from schemas.catalogue import MEASURES
+from schemas.formulas import Operand
+from schemas.kpis import Kpi
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """States of one (tenant, dimensions) over consecutive buckets, all families of the KPI merged.
+
+    `rows` and `late` are int64 [buckets]. `states` maps a measure to int64 [buckets] (counts, sums), int64 [buckets, bins]
+    (quantiles) or uint8 [buckets, registers] (distinct counts); a measure that is missing was never seen.
+    """
+
+    rows: Array
+    late: Array
+    states: Mapping[str, Array]
+
+
+@dataclass(frozen=True)
+class Values:
+    """Per window, named by its last bucket: value (NaN is null), rows and late rows; the first `length - 1` buckets have none."""
+
+    value: Array
+    rows: Array
+    late: Array
+
+
+def evaluate(kpi: Kpi, axis: Axis, length: int) -> Values:
+    """Values of a KPI for the windows that end at each bucket from number `length - 1` of the axis on.
+
+    The axis must begin `length - 1` buckets before the last bucket of the first window that is asked for.
+    """
+    rows, late = rolling_sum(axis.rows, length), rolling_sum(axis.late, length)
+    operands = {o: _operand(o, axis, length, len(rows)) for o in kpi.compiled.operands}
+    value = np.broadcast_to(np.asarray(kpi.compiled.evaluate(operands), np.float64), rows.shape)
+    return Values(value, rows, late)
+
+
+def _operand(operand: Operand, axis: Axis, length: int, windows: int) -> Array:
+    aggregate = MEASURES[operand.measure].aggregate
+    state = axis.states.get(operand.measure)
+    if isinstance(aggregate, Uniq):
+        if state is None:
+            return np.zeros(windows)
+        return np.array([distinct(ranks) for ranks in rolling_max(state, length)])
+    if isinstance(aggregate, Quantile):
+        if state is None:
+            return np.full(windows, np.nan)
+        found = [BINS.quantile(counts, operand.quantile or 0.0) for counts in rolling_sum(state, length)]
+        return np.array([np.nan if q is None else q for q in found])
+    return np.zeros(windows) if state is None else rolling_sum(state, length).astype(np.float64)
+
+
+def rolling_sum(buckets: Array, length: int) -> Array:
+    """Sums of `length` consecutive buckets along the first axis: [n, …] to [n - length + 1, …].
+
+    Examples
+    --------
+    >>> rolling_sum(np.array([1, 2, 3, 4]), 2)
+    array([3, 5, 7])
+    """
+    if length == 1:
+        return buckets
+    total = np.cumsum(buckets, axis=0, dtype=np.int64)
+    out: Array = total[length - 1 :].copy()
+    out[1:] -= total[:-length]
+    return out
+
+
+def rolling_max(buckets: Array, length: int) -> Array:
+    """Maxima of `length` consecutive buckets along the first axis, in three passes (van Herk 1992, Gil and Werman 1993).
+
+    Examples
+    --------
+    >>> rolling_max(np.array([3, 1, 2, 0, 5]), 3)
+    array([3, 2, 5])
+    """
+    if length == 1:
+        return buckets
+    count = len(buckets)
+    padded = -(-count // length) * length
+    blocks = np.zeros((padded, *buckets.shape[1:]), buckets.dtype)
+    blocks[:count] = buckets
+    blocks = blocks.reshape(-1, length, *buckets.shape[1:])
+    ahead = np.maximum.accumulate(blocks, axis=1).reshape(padded, *buckets.shape[1:])
+    behind = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].reshape(padded, *buckets.shape[1:])
+    out: Array = np.maximum(behind[: count - length + 1], ahead[length - 1 : count])
+    return out
