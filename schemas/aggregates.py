@@ -1,6 +1,8 @@
 """The aggregates of a measure, and the two sketches whose states polars and ClickHouse compute alike.
 
-In: 64-bit hashes; integers. Out: registers; counts per bin; estimates. Never: randomness, or a comparison of floats.
+In: 64-bit hashes; integers.
+Out: registers; counts per bin; estimates.
+Never: randomness, or a comparison of floats.
 
 Both sketches are functions of the *set* of rows: merge order, batch cuts and replays leave no trace, so ClickHouse builds
 the identical state from the raw rows (`xxHash64` for the HyperLogLog, integer edges for the bins).

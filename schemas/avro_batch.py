@@ -1,7 +1,8 @@
 """A run of Confluent-framed payloads becomes columns with one polars call.
 
-In: payloads of one topic and their offsets. Out: a frame of all columns with a trailing `__offset`, and the records that do
-not decode, each with its reason. Never: a silently misaligned row, or a verdict that depends on the batch around a record.
+In: payloads of one topic and their offsets.
+Out: a frame of all columns with a trailing `__offset`, and the records that do not decode, each with its reason.
+Never: a silently misaligned row, or a verdict that depends on the batch around a record.
 
 Avro binary has no framing, so the bodies of N records of one schema, put end to end, are the body of one block of an Avro
 object container. Each record gets one more double, its offset: it comes back as a column, and a truncated or padded payload

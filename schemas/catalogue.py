@@ -1,6 +1,8 @@
 """The measures of the product.
 
-In: the families. Out: MEASURES. Never: a measure declared anywhere else.
+In: the families.
+Out: MEASURES.
+Never: a measure declared anywhere else.
 """
 
 from schemas.aggregates import ACTOR, Count, Quantile, Sum, Uniq

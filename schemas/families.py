@@ -1,6 +1,8 @@
 """The event families: one flat Avro record each, read from `avro/<name>.v<version>.avsc`.
 
-In: the schema files of this package. Out: FAMILIES, ENVELOPE and the internal records. Never: a field that is declared twice.
+In: the schema files of this package.
+Out: FAMILIES, ENVELOPE and the internal records.
+Never: a field that is declared twice.
 """
 
 import json

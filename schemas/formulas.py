@@ -1,6 +1,8 @@
 """KPI formulas: arithmetic over measures, null at a zero base, for many windows at once.
 
-In: text such as "payments_failed / payments_settled". Out: a function over arrays. Never: infinity, or a name that is no measure.
+In: text such as "payments_failed / payments_settled".
+Out: a function over arrays.
+Never: infinity, or a name that is no measure.
 """
 
 import ast

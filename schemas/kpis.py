@@ -1,6 +1,8 @@
 """KPIs: formulas over measures, from whose one declaration stream, SQL, gauges, rules, tiles and pages are made.
 
-In: the measures. Out: KPIS. Never: a KPI that is declared twice.
+In: the measures.
+Out: KPIS.
+Never: a KPI that is declared twice.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,8 @@
 """Measures: additive or mergeable aggregates over event families, declared once for stream and store.
 
-In: declarations. Out: checked measures, and per family the groups that share dimensions. Never: a predicate that an engine could
-read in its own way.
+In: declarations.
+Out: checked measures, and per family the groups that share dimensions.
+Never: a predicate that an engine could read in its own way.
 
 A measure over several families is their union: counts and sums add up, distinct counts merge.
 """

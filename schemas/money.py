@@ -1,7 +1,9 @@
 """Money in the reporting currency, from a dated and versioned table of whole-number rates.
 
-In: amounts in minor units, their currency and time. Out: the same formula for polars and for ClickHouse. Never: a float, or a
-row without a rate that silently counts as nothing: its amount is null, and such rows are counted.
+In: amounts in minor units, their currency and time.
+Out: the same formula for polars and for ClickHouse.
+Never: a float, or a row without a rate that silently counts as nothing: its amount is null, and such rows are
+  counted.
 
 `rates.csv` holds planning rates: `micro` millionths of a minor unit of the reporting currency for one minor unit of
 `currency`, from `valid_from` (UTC) on. Operators replace the file with their own and raise RATES_VERSION.

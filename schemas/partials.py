@@ -1,6 +1,8 @@
 """What the measures stage tells the KPI stage: cumulative states of buckets, versioned by source offset.
 
-In: arrays of a partition's state. Out: the bytes of one `Partial` record's body, and back. Never: a dictionary code; values are text.
+In: arrays of a partition's state.
+Out: the bytes of one `Partial` record's body, and back.
+Never: a dictionary code; values are text.
 
 Three kinds of record, each cumulative for its (family, source partition, level, bucket):
 

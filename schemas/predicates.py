@@ -1,6 +1,7 @@
 """The SQL subset in which polars and ClickHouse select the same rows, as a whitelist over sqlglot's tree.
 
-In: a predicate and the columns' kinds. Out: canonical text for both engines, or `Refused` with the reason and the remedy.
+In: a predicate and the columns' kinds.
+Out: canonical text for both engines, or `Refused` with the reason and the remedy.
 Never: a construct that no differential test covers, or source text that reaches an engine unchecked.
 """
 

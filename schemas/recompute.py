@@ -1,6 +1,8 @@
 """The states of every measure's buckets, as one ClickHouse query each over the raw events.
 
-In: measures, a family, a level. Out: SQL whose rows are (bucket, tenant, dimensions…, state). Never: a duplicate or an excluded row.
+In: measures, a family, a level.
+Out: SQL whose rows are (bucket, tenant, dimensions…, state).
+Never: a duplicate or an excluded row.
 
 The tables hold no duplicates, so nothing is removed here but what is excluded by a row's own columns.
 """

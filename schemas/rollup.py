@@ -1,6 +1,8 @@
 """Buckets of one series become windows, and windows become values of a KPI; stream and recomputation both end here.
 
-In: states on a dense axis of buckets. Out: one value per window. Never: a value that depends on how the buckets came together.
+In: states on a dense axis of buckets.
+Out: one value per window.
+Never: a value that depends on how the buckets came together.
 """
 
 from collections.abc import Mapping

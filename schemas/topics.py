@@ -1,6 +1,8 @@
 """Every Kafka topic as data: key, partitions, retention, cleanup and the record that it carries.
 
-In: the families. Out: TOPICS. Never: a change of a topic's number of partitions in place; a new topic takes over.
+In: the families.
+Out: TOPICS.
+Never: a change of a topic's number of partitions in place; a new topic takes over.
 """
 
 from dataclasses import dataclass, field

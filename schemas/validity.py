@@ -1,6 +1,8 @@
 """The one function that says whether a decoded record is valid, used by stream and sink alike.
 
-In: a decoded frame of a family. Out: the rows that are refused, with an error code each. Never: a rule that only one side knows.
+In: a decoded frame of a family.
+Out: the rows that are refused, with an error code each.
+Never: a rule that only one side knows.
 """
 
 from dataclasses import dataclass

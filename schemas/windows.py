@@ -1,6 +1,8 @@
 """Windows and the buckets that they are made of, in event time.
 
-In: epoch milliseconds and bucket numbers. Out: buckets, window bounds. Never: the clock.
+In: epoch milliseconds and bucket numbers.
+Out: buckets, window bounds.
+Never: the clock.
 
 A bucket is numbered from the epoch at its level: minutes and hours of UTC, calendar days of the reporting zone. A window is
 named by its last bucket; it covers that one and the `length - 1` before it.

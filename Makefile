@@ -1,0 +1,42 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make: `make demo` and `make test`.
+# uv is used where it is installed; otherwise it is brought into .tools, away from the system.
+
+SHELL := /bin/bash
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --no-sync
+PYTHON ?= python3
+
+.PHONY: demo test check format bench torture clean setup
+
+setup: $(UV)
+	@$(UV) sync --all-packages --quiet
+
+.tools/bin/uv:
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv
+
+demo: setup
+	@$(RUN) footlights demo
+
+test: setup
+	$(RUN) pytest
+
+check: setup
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: setup
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: setup
+	$(RUN) python -m benchmarks
+
+torture: setup
+	$(RUN) python -m tests.torture
+
+clean:
+	rm -rf .tools .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
