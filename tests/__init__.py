@@ -1,0 +1,1 @@
+"""Tests of every room; each folder holds those of the room that it is named after."""
