@@ -1,0 +1,160 @@
+"""The embedded broker keeps what it acknowledged, keeps its address, and never outlives its parent."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from infra.embedded.java import JavaUnavailable, find_java
+from infra.embedded.kafka import KafkaFailed, KafkaServer
+from infra.embedded.kafka_jars import JarsUnavailable, fetch_jars
+from infra.embedded.ports import free_port, is_free, kept_port
+from infra.embedded.tether import tethered
+
+pytestmark = pytest.mark.kafka
+
+
+def _create_topic(bootstrap: str, name: str, partitions: int) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+
+
+def _read_all(bootstrap: str, topic: str, partitions: int) -> list[bytes | None]:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"read-{topic}", "log_level": 0})
+    parts = [TopicPartition(topic, partition, 0) for partition in range(partitions)]
+    left = sum(consumer.get_watermark_offsets(part, timeout=30)[1] for part in parts)
+    consumer.assign(parts)
+    values: list[bytes | None] = []
+    while len(values) < left:
+        values += [message.value() for message in consumer.consume(5_000, timeout=10)]
+    consumer.close()
+    return values
+
+
+@pytest.mark.slow
+def test_sigkill_loses_nothing_acknowledged(
+    kafka_jars: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = KafkaServer(tmp_path / "kafka", kafka_jars)
+    server.start(timeout=120)
+    address = server.bootstrap
+    _create_topic(address, "killed", 4)
+    producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+    acked: set[bytes | None] = set()
+
+    def remember(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            acked.add(message.value())
+
+    sent = 0
+    for _ in range(2):
+        resume = time.monotonic() + 1.0
+        while time.monotonic() < resume:
+            for _ in range(100):
+                value = b"%08d" % sent
+                producer.produce("killed", value, key=b"%d" % (sent % 97), callback=remember)
+                sent += 1
+            producer.poll(0.01)
+        server.kill()
+        started = time.monotonic()
+        server.start(timeout=20)
+        with capsys.disabled():
+            print(f"\nbroker back {time.monotonic() - started:.1f} s after SIGKILL")
+        assert server.bootstrap == address
+    assert producer.flush(60) == 0
+    stored = _read_all(address, "killed", 4)
+    server.stop()
+    assert len(acked) == sent > 1_000
+    assert acked <= set(stored)
+    assert len(stored) == len(set(stored)), "an idempotent producer's retries are stored once"
+
+
+def test_restart_keeps_address_and_data_and_falls_back_when_the_port_is_taken(
+    kafka_jars: list[Path], tmp_path: Path
+) -> None:
+    server = KafkaServer(tmp_path / "kafka", kafka_jars)
+    server.start(timeout=120)
+    first = server.bootstrap
+    _create_topic(first, "kept", 1)
+    producer = Producer({"bootstrap.servers": first})
+    producer.produce("kept", b"value")
+    assert producer.flush(30) == 0
+    server.stop()
+
+    again = KafkaServer(tmp_path / "kafka", kafka_jars)
+    again.start()
+    assert again.bootstrap == first
+    assert _read_all(first, "kept", 1) == [b"value"]
+    # The first server still listens, so a second one finds the kept port taken, and the folder in use.
+    second = KafkaServer(tmp_path / "kafka", kafka_jars)
+    with pytest.raises(KafkaFailed, match="ended while starting"):
+        second.start()
+    assert second.bootstrap != first
+    again.stop()
+
+
+def test_no_orphan_when_the_parent_is_killed(kafka_jars: list[Path], tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from infra.embedded.kafka import KafkaServer;"
+        "server = KafkaServer(Path(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]); server.start(120);"
+        "print(server.pid, flush=True); time.sleep(300)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "kafka"), *map(str, kafka_jars)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        broker = psutil.Process(int(parent.stdout.readline()))
+        assert broker.is_running()
+        assert "java" in broker.name()
+        parent.kill()
+    assert psutil.wait_procs([broker], timeout=10)[1] == []
+
+
+def test_heap_is_bounded(kafka_server: KafkaServer) -> None:
+    assert kafka_server.pid is not None
+    process = psutil.Process(kafka_server.pid)
+    assert "-Xmx512m" in process.cmdline()
+
+
+def test_unreachable_repository_gives_a_sentence(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    with pytest.raises(JarsUnavailable, match=r"could not be fetched from .*FOOTLIGHTS_MAVEN_URL"):
+        fetch_jars(cache=tmp_path, maven_url=url)
+
+
+def test_progress_counts_to_the_last_jar(kafka_jars: list[Path]) -> None:
+    seen: list[tuple[int, int]] = []
+    assert fetch_jars(on_progress=lambda done, total: seen.append((done, total))) == kafka_jars
+    assert seen[-1] == (46, 46)
+
+
+def test_old_or_missing_java_gives_a_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "java"
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    old.chmod(0o755)
+    with pytest.raises(JavaUnavailable, match="version 11"):
+        find_java(old)
+    with pytest.raises(JavaUnavailable, match="does not run"):
+        find_java(tmp_path / "nowhere")
+
+
+def test_kept_port_is_kept_while_free(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    port = kept_port(file)
+    assert kept_port(file) == port
+    assert is_free(port)
+    assert port < 32_768
+
+
+def test_tie_ends_the_child_whose_parent_is_gone(tmp_path: Path) -> None:
+    command = tethered(["touch", str(tmp_path / "ran")])
+    command[4] = "1"  # the parent that asked is not the one that waits
+    assert subprocess.run(command, check=False).returncode == 1
+    assert not (tmp_path / "ran").exists()
+    assert subprocess.run(tethered(["touch", str(tmp_path / "ran")]), check=True).returncode == 0
+    assert (tmp_path / "ran").exists()
