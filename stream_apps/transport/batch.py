@@ -1,0 +1,132 @@
+"""One Faust message for a run of records of one partition.
+
+In: aiokafka's records of one partition, ascending offsets. Out: RecordBatch values in the agent's stream.
+Never: a payload is decoded or copied here.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+import faust
+from faust.types import AppT, EventT
+from faust.types.tuples import TP, ConsumerMessage, Message
+
+from stream_apps.transport.ledger import Slot
+
+
+class Record(Protocol):
+    """What aiokafka's own records and its ConsumerRecord have in common."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class RecordBatch:
+    """A run of records of one partition, ascending offsets, undecoded; never empty.
+
+    `highwater` is the offset after the last record of the log when the batch was fetched, `generation` the consumer
+    group's generation and `epoch` the partition's count of position changes at that time.
+    """
+
+    __slots__ = ("epoch", "generation", "highwater", "records", "tp")
+
+    def __init__(self, tp: TP, records: Sequence[Record], *, highwater: int, generation: int, epoch: int) -> None:
+        self.tp = tp
+        self.records = records
+        self.highwater = highwater
+        self.generation = generation
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def first_offset(self) -> int:
+        return self.records[0].offset
+
+    @property
+    def last_offset(self) -> int:
+        return self.records[-1].offset
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the log held nothing beyond this batch when it was fetched."""
+        return self.last_offset + 1 >= self.highwater
+
+    def values(self) -> list[bytes | None]:
+        return [r.value for r in self.records]
+
+    def keys(self) -> list[bytes | None]:
+        return [r.key for r in self.records]
+
+    def offsets(self) -> list[int]:
+        return [r.offset for r in self.records]
+
+    def timestamps(self) -> list[int]:
+        """Kafka's timestamps in milliseconds; with LogAppendTime they never fall."""
+        return [r.timestamp for r in self.records]
+
+    def headers(self) -> list[Sequence[tuple[str, bytes]]]:
+        return [r.headers for r in self.records]
+
+    def skip(self, rows: int) -> "RecordBatch":
+        """Return the batch without its first `rows` records; some must remain."""
+        return RecordBatch(
+            self.tp, self.records[rows:], highwater=self.highwater, generation=self.generation, epoch=self.epoch
+        )
+
+
+class BatchMessage(ConsumerMessage):
+    """Carries a RecordBatch; acknowledging it marks its slot in the partition's ledger."""
+
+    __slots__ = ("_acked", "slot")
+
+    def __init__(self, batch: RecordBatch, slot: Slot) -> None:
+        self.slot = slot
+        last = batch.records[-1]
+        super().__init__(
+            batch.tp.topic,
+            batch.tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            0,
+            None,
+            None,
+            cast(bytes, batch),  # Faust types payloads as bytes and only passes them on
+            None,
+            0,
+            0,
+            batch.tp,
+            generation_id=batch.generation,
+        )
+
+    @property
+    def acked(self) -> bool:
+        return self._acked
+
+    @acked.setter
+    def acked(self, value: bool) -> None:
+        self._acked = value
+        if value:
+            self.slot.finished = True
+
+
+class BatchSchema(faust.Schema[None, RecordBatch]):
+    """Hands the RecordBatch on as the event's value; decoding belongs to the agent."""
+
+    def compile(self, app: AppT, **_: Any) -> Callable[..., Awaitable[EventT[Any]]]:
+        create_event = app.create_event
+
+        async def decode(message: Message, *, propagate: bool = False) -> EventT[Any]:
+            headers: Mapping[str, bytes] = {}
+            return create_event(None, message.value, headers, message)
+
+        return decode
