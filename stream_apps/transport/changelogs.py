@@ -7,7 +7,8 @@ Never: a changelog with another number of partitions than its source; that is an
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 # A recovery reads the log from its start, so compaction has to be early: small segments (only closed ones are compacted),
 # closed after a minute, compacted once a tenth is dirty. A tombstone lives for a day, longer than any recovery.
