@@ -6,6 +6,7 @@ Never: an orphan (the JVM dies with its parent), nor a second format of a folder
 """
 
 import base64
+import fcntl
 import subprocess
 import time
 import uuid
@@ -20,9 +21,11 @@ from infra.embedded.kafka_config import NodePorts, log_properties, server_proper
 from infra.embedded.ports import free_port, keep_port, kept_port
 from infra.embedded.tether import tethered
 
+_LOCK_WAIT_S = 5.0
+
 
 class KafkaFailed(RuntimeError):
-    """The broker did not start; the message ends with the last lines of its log."""
+    """The broker did not start; the message says why, or ends with the last lines of its log."""
 
 
 class KafkaServer:
@@ -82,9 +85,10 @@ class KafkaServer:
         Raises
         ------
         JavaUnavailable, KafkaFailed
-            When there is no fitting Java; when the format fails.
+            When there is no fitting Java; when another broker uses the folder, or the format fails.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._refuse_second_owner()
         self._java = find_java(self._java)
         self._ports = self._choose_ports()
         self._properties.write_text(server_properties(self.folder, self._ports))
@@ -171,6 +175,17 @@ class KafkaServer:
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def _refuse_second_owner(self) -> None:
+        """Wait a little for a dying broker to let go of the folder; a living one is not disturbed.
+
+        Kafka itself checks too, but only after it touched the folder: the first broker then hung at its shutdown.
+        """
+        deadline = time.monotonic() + _LOCK_WAIT_S
+        while _is_locked(self.folder / "data" / ".lock"):
+            if time.monotonic() > deadline:
+                raise KafkaFailed(f"Another broker is using {self.folder}; stop it, or name another data folder.")
+            time.sleep(0.05)
+
     def _choose_ports(self) -> NodePorts:
         port_file = self.folder / "port"
         if self._asked_port is None:
@@ -204,6 +219,18 @@ class KafkaServer:
         )
         if done.returncode != 0:
             raise KafkaFailed(f"Apache Kafka could not format {self.folder}.\n{done.stdout}{done.stderr}")
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether another process holds the lock that a running broker holds. A stale file is no lock."""
+    if not file.exists():
+        return False
+    with file.open("ab") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _answers(client: AdminClient) -> bool:
