@@ -1,0 +1,118 @@
+"""The state of a partition as it is stored: records by key, the newest of each, whoever wrote it.
+
+In: records with their source offset.
+Out: the same, by bucket.
+Never: an older state over a newer one, or a sketch piece that another writer's piece hides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, SKETCH
+
+#: Kind of the records that hold ids already seen; they stay in the changelog.
+IDS = "ids"
+IDS_LEVEL = -2
+
+Key = tuple[int, int, str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A piece of state. `offset`: last source offset that it includes. `touched_ms`: log-append time of its last change."""
+
+    level: int
+    bucket: int
+    kind: str
+    piece: str
+    offset: int
+    touched_ms: int
+    body: bytes
+
+    @property
+    def key(self) -> Key:
+        """What it is the state of, within its family and partition."""
+        return self.level, self.bucket, self.kind, self.piece
+
+
+@dataclass
+class Versions:
+    """Records of one key by the generation of their writer."""
+
+    by_generation: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> Record:
+        """The record that includes most; every writer's state is a function of the log up to its offset."""
+        return max(self.by_generation.items(), key=lambda held: (held[1].offset, held[0]))[1]
+
+
+class Records:
+    """Stored records of one family and source partition."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[tuple[int, int], dict[tuple[str, str], Versions]] = {}
+
+    def put(self, generation: int, record: Record) -> list[tuple[Key, int]]:
+        """Store a record; returns the (key, generation) pairs that it supersedes, to be deleted once it is safe."""
+        held = self._buckets.setdefault((record.level, record.bucket), {})
+        versions = held.setdefault((record.kind, record.piece), Versions())
+        others = [(record.key, g) for g in versions.by_generation if g != generation]
+        versions.by_generation[generation] = record
+        return others
+
+    def drop(self, key: Key, generation: int) -> None:
+        """Forget one writer's record of a key."""
+        level, bucket, kind, piece = key
+        held = self._buckets.get((level, bucket), {})
+        if versions := held.get((kind, piece)):
+            versions.by_generation.pop(generation, None)
+            if not versions.by_generation:
+                del held[kind, piece]
+        if not held:
+            self._buckets.pop((level, bucket), None)
+
+    def of(self, level: int, bucket: int) -> list[Record]:
+        """What is known of a bucket: the newest additive record, and every writer's sketch pieces."""
+        out: list[Record] = []
+        for (kind, _), versions in self._buckets.get((level, bucket), {}).items():
+            out.extend([versions.newest] if kind != SKETCH else versions.by_generation.values())
+        return out
+
+    def offset(self, level: int, bucket: int) -> int:
+        """Source offset up to which the additive record of a bucket includes rows, or -1."""
+        versions = self._buckets.get((level, bucket), {}).get((ADDITIVE, ""))
+        return versions.newest.offset if versions else -1
+
+    def head(self) -> Record | None:
+        """The newest head."""
+        versions = self._buckets.get((HEAD_LEVEL, 0), {}).get((HEAD, ""))
+        return versions.newest if versions else None
+
+    def all(self) -> Iterator[tuple[int, Record]]:
+        """Every record with the generation of its writer."""
+        for held in self._buckets.values():
+            for versions in held.values():
+                yield from versions.by_generation.items()
+
+    def ids(self) -> Iterator[Record]:
+        """Every writer's records of ids."""
+        for _, record in self.all():
+            if record.kind == IDS:
+                yield record
+
+    def generations(self, key: Key) -> list[int]:
+        """Writers of a key."""
+        level, bucket, kind, piece = key
+        versions = self._buckets.get((level, bucket), {}).get((kind, piece))
+        return list(versions.by_generation) if versions else []
+
+    @property
+    def restored(self) -> int:
+        """Greatest source offset of any record but the head, or -1: replayed rows lie at or below it."""
+        return max((r.offset for _, r in self.all()), default=-1)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all bodies."""
+        return sum(len(r.body) for _, r in self.all())

@@ -1,0 +1,135 @@
+"""The buckets of one family and source partition: staged rows become cumulative records with the offset they include.
+
+In: `Rows` that count, in offset order; stored records.
+Out: records of the buckets that changed.
+Never: a row counted twice: while rows are replayed, each bucket skips those at or below its own offset.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from schemas.windows import DAY, HOUR, LEVELS, MINUTE, bucket_of
+from stream_apps.compute.buckets import Bucket
+from stream_apps.compute.cells import Cells, cells_of, rolled
+from stream_apps.compute.plan import GroupPlan, Plan, Rows, joined
+from stream_apps.compute.records import Record, Records
+
+Array = np.ndarray[Any, np.dtype[Any]]
+HOT_BYTES = 8 << 20
+
+
+class State:
+    """Cumulative buckets over a store of records; only recently touched buckets are held as arrays.
+
+    Parameters
+    ----------
+    plan
+        What to compute.
+    records
+        Where the records of cold buckets are found; the caller puts in what `flush` gave, before the next flush.
+    zone
+        Reporting zone of the day buckets.
+    floor
+        A test's control: how the offset rule finds the offset that a bucket includes.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        records: Records,
+        *,
+        zone: str = "UTC",
+        hot_bytes: int = HOT_BYTES,
+        floor: Callable[[Records, int, int], int] = Records.offset,
+    ) -> None:
+        self._plan, self._records, self._zone, self._hot_bytes, self._floor = plan, records, zone, hot_bytes, floor
+        self._hot: OrderedDict[tuple[int, int], Bucket] = OrderedDict()
+        self._staged: list[Rows] = []
+        self._restored = records.restored
+        self.size_bytes = 0
+
+    def stage(self, rows: Rows) -> None:
+        """Keep rows for the next flush."""
+        if len(rows):
+            self._staged.append(rows)
+
+    def flush(self, offset: int, now_ms: int) -> Iterator[Record]:
+        """Records of what the staged rows changed; the buckets then include everything up to `offset`."""
+        if self._staged:
+            rows = joined(self._staged)
+            self._staged = []
+            self._apply(rows)
+        touched = [b for b in reversed(self._hot.values()) if b.dirty or any(g.moved for g in b.groups)]
+        for bucket in touched:
+            yield from bucket.records(offset, now_ms)
+        self._evict()
+
+    def _apply(self, rows: Rows) -> None:
+        minutes, inverse = np.unique(rows.minute, return_inverse=True)
+        of_level = {level: self._buckets_of(minutes, level) for level in LEVELS}
+        replayed = int(rows.offset[0]) <= self._restored
+        skips = {level: self._included(rows, (level, of_level[level]), inverse) for level in LEVELS} if replayed else {}
+        for g, group in enumerate(self._plan.groups):
+            dims = group.interner([rows.codes[c] for c in group.interner.columns])
+            whole = cells_of(group, rows, dims, additive=not replayed)
+            for level in LEVELS:
+                at = of_level[level][np.searchsorted(minutes, whole.bucket)]
+                self._merge(g, level, whole if level == MINUTE else rolled(whole, at), additive=not replayed)
+                if replayed:
+                    self._replay(g, group, rows, dims, level, skips[level])
+
+    def _replay(self, g: int, group: GroupPlan, rows: Rows, dims: Array, level: int, included: Array) -> None:
+        """Add the rows that the level's buckets do not include; registers are idempotent and were merged as a whole."""
+        kept = np.flatnonzero(~included)
+        if not len(kept):
+            return
+        cells = cells_of(group, rows.map(lambda a: a[kept]), dims[kept], sketches=False)
+        if level != MINUTE:
+            minutes, inverse = np.unique(cells.bucket, return_inverse=True)
+            cells = rolled(cells, self._buckets_of(minutes, level)[inverse])
+        self._merge(g, level, cells, sketches=False)
+
+    def _included(self, rows: Rows, bucket: tuple[int, Array], inverse: Array) -> Array:
+        """Which rows are in the record of their bucket already; `bucket` has one number per distinct minute."""
+        level, numbers = bucket
+        floors = np.array([self._floor(self._records, level, b) for b in numbers.tolist()], np.int64)
+        out: Array = rows.offset <= floors[inverse]
+        return out
+
+    def _buckets_of(self, minutes: Array, level: int) -> Array:
+        if level == MINUTE:
+            return minutes
+        if level == HOUR:
+            return minutes // 60
+        return np.array([bucket_of(m * 60_000, DAY, self._zone) for m in minutes.tolist()], np.int64)
+
+    def _merge(self, g: int, level: int, cells: Cells, *, additive: bool = True, sketches: bool = True) -> None:
+        starts = np.flatnonzero(np.concatenate(([True], cells.bucket[1:] != cells.bucket[:-1]))).tolist()
+        for start, end in zip(starts, [*starts[1:], len(cells.bucket)], strict=True):
+            bucket = self._bucket(level, int(cells.bucket[start]))
+            if additive:
+                bucket.groups[g].add(cells, start, end)
+                bucket.dirty = True
+            if sketches and cells.seen:
+                bucket.groups[g].see(cells, start, end)
+
+    def _bucket(self, level: int, number: int) -> Bucket:
+        held = self._hot.get((level, number))
+        if held is None:
+            held = self._hot[level, number] = Bucket(self._plan.groups, level, number)
+            held.load(self._records.of(level, number))
+        self._hot.move_to_end((level, number))
+        return held
+
+    def _evict(self) -> None:
+        """Drop the arrays of the buckets that were touched longest ago, down to the limit."""
+        sizes = {key: bucket.size_bytes for key, bucket in self._hot.items()}
+        self.size_bytes = sum(sizes.values())
+        for key, size in sizes.items():
+            if self.size_bytes <= self._hot_bytes:
+                return
+            del self._hot[key]
+            self.size_bytes -= size
