@@ -103,7 +103,8 @@ class BatchConsumer(driver.Consumer):
         if not self.flow_active:
             await self.perform_seek()
             return False
-        self._hold(cast(dict[TP, list[Record]], fetched))
+        wanted = active | self._buffered_partitions
+        self._hold({tp: cast(list[Record], run) for tp, run in fetched.items() if tp in wanted})
         return True
 
     def _longest_wait(self, limit: float) -> float:

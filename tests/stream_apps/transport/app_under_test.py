@@ -1,7 +1,7 @@
 """A worker that counts: per partition the number of records and the offset up to which they are counted.
 
-In: one JSON argument (bootstrap, app_id, topic, partitions, datadir, transport, checkpoint_s, slow_s, agent).
-Out: a table with one record per partition, `{"offset", "count", "truncated"}`; one line per decision on stderr.
+In: one JSON argument: addresses, names and the options that `CountingCluster` passes on.
+Out: a table with one record per partition, `{"offset", "count", "truncated"}`; with `trace`, one line per batch.
 Never: a count of a record that the offset does not cover.
 """
 
@@ -24,6 +24,7 @@ from stream_apps.batch_transport import (
     SkipPrefix,
     TransportConfig,
     Truncated,
+    batch_consumer,
     batch_topic,
     configure,
     faust_settings,
@@ -33,6 +34,7 @@ from stream_apps.batch_transport import (
     seek_back,
     transport_config,
 )
+from tests.stream_apps.transport.failpoints import FAILPOINTS
 
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 log = structlog.get_logger("app_under_test")
@@ -87,7 +89,6 @@ class Counter:
                 return rows if self.options.get("skip", True) else 0
             case SeekBack(offset):
                 log.info("seek_back", partition=batch.tp.partition, offset=offset, got=batch.first_offset)
-                self.parts.pop(batch.tp.partition) if not state.waiting and state.expected is None else None
                 await seek_back(self.app, batch.tp, offset)
                 return None
             case Truncated(first, last):
@@ -101,6 +102,8 @@ class Counter:
         batch: RecordBatch = event.value
         if not is_current(self.app, batch):
             return
+        if self.options.get("trace"):
+            self.trace(batch)
         state = self.state_of(batch)
         skip = await self.admit(state, batch)
         if skip is None or not is_current(self.app, batch):
@@ -113,6 +116,11 @@ class Counter:
         if monotonic() - state.saved > self.options["checkpoint_s"] or batch.at_end:
             await self.checkpoint(stream, batch, state)
 
+    def trace(self, batch: RecordBatch) -> None:
+        ahead = batch_consumer(self.app).delivered.get(batch.tp, 0) - batch.last_offset - 1
+        fields = {"partition": batch.tp.partition, "first": batch.first_offset, "last": batch.last_offset}
+        print("TRACE", json.dumps({**fields, "rows": len(batch), "ahead": ahead}), file=sys.stderr, flush=True)
+
     async def checkpoint(self, stream: Any, batch: RecordBatch, state: PartitionState) -> None:
         if not is_current(self.app, batch) or loop_stalled(self.app):
             return
@@ -122,6 +130,8 @@ class Counter:
             "truncated": state.truncated,
         }
         await self.app.producer.flush()
+        if not self.options.get("ack", True):
+            return
         for event in state.waiting:
             await stream.ack(event)
         state.waiting.clear()
@@ -130,10 +140,8 @@ class Counter:
 
 def build(options: dict[str, Any]) -> faust.App:
     """Build the app; nothing is connected yet."""
-    app = faust.App(
-        **faust_settings(options["bootstrap"], options["app_id"], Path(options["datadir"])),
-        **options.get("faust", {}),
-    )
+    settings = faust_settings(options["bootstrap"], options["app_id"], Path(options["datadir"]))
+    app = faust.App(**{**settings, **options.get("faust", {})})
     configure(app, TransportConfig(**options.get("transport", {})))
     topic = batch_topic(app, options["topic"], maxsize=options.get("maxsize", 8))
     table = app.Table("state", key_type=str, value_type=None, partitions=options["partitions"])
@@ -149,5 +157,7 @@ def build(options: dict[str, Any]) -> faust.App:
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
+    if "failpoint" in arguments:
+        FAILPOINTS[arguments["failpoint"]]()
     worker = faust.Worker(build(arguments), loglevel=arguments.get("loglevel", "WARNING"), redirect_stdouts=False)
     worker.execute_from_commandline()

@@ -112,6 +112,11 @@ class CountingCluster:
         self.workers.append(worker)
         return worker
 
+    def traced(self) -> list[dict[str, int]]:
+        """Return the batches that the last worker traced, in the order of their arrival."""
+        lines = self.logs().rpartition("== worker-")[2].splitlines()
+        return [json.loads(line.partition("TRACE ")[2]) for line in lines if line.startswith("TRACE ")]
+
     def logs(self) -> str:
         return "\n".join(f"== {path.name}\n{path.read_text()}" for path in sorted(self.folder.glob("worker-*.log")))
 
@@ -129,10 +134,20 @@ class CountingCluster:
             found: dict[int, Counted] = {}
             while missing:
                 for message in consumer.consume(100, 0.2):
-                    if message.error() is None and message.offset() == ends[message.partition()] - 1:
-                        found[message.partition()] = Counted(**json.loads(message.value()))
-                        missing.discard(message.partition())
+                    partition, value = message.partition(), message.value()
+                    if partition is not None and value is not None and message.offset() == ends[partition] - 1:
+                        found[partition] = Counted(**json.loads(value))
+                        missing.discard(partition)
             return found
+        finally:
+            consumer.close()
+
+    def committed(self) -> dict[int, int]:
+        """Return the group's committed offsets; partitions without a commit are absent."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": self.app_id})
+        try:
+            asked = [TopicPartition(self.topic, p) for p in range(self.partitions)]
+            return {tp.partition: tp.offset for tp in consumer.committed(asked, timeout=10) if tp.offset >= 0}
         finally:
             consumer.close()
 
@@ -144,7 +159,10 @@ class CountingCluster:
         """Wait until every record is counted, then return the counts; AssertionError with the logs at the limit."""
         deadline = time.monotonic() + limit_s
         while not self.reached_end():
-            assert time.monotonic() < deadline, f"not finished: {self.counted()} of {self.sent}\n{self.logs()}"
+            alive = any(worker.poll() is None for worker in self.workers)
+            assert alive and time.monotonic() < deadline, (
+                f"not finished: {self.counted()} of {self.sent}\n{self.logs()}"
+            )
             time.sleep(0.2)
         return self.counted()
 

@@ -1,0 +1,55 @@
+"""Each of the three ways in which stock Faust loses records in a rebalance, forced: lost without its cure, exact with it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.stream_apps.transport.cluster import CountingCluster
+
+pytestmark = pytest.mark.kafka
+
+SMALL_BATCHES = {"min_rows": 500, "max_wait_ms": 20}
+SLOW_AGENT = {"slow_s": 0.1, "maxsize": 32, "faust": {"broker_max_poll_records": 4_000}}
+
+
+def restart_into(cluster: CountingCluster, failpoint: str, transport: dict[str, object]) -> CountingCluster:
+    """Count a little, stop, send much, and start again: this worker recovers its table, then meets the failpoint."""
+    cluster.send(1_000)
+    first = cluster.start()
+    cluster.wait_until_counted(40)
+    first.terminate()
+    first.wait()
+    cluster.send(15_000)
+    cluster.start(failpoint=failpoint, transport={**SMALL_BATCHES, **transport}, **SLOW_AGENT)
+    cluster.wait_until_counted(60)
+    return cluster
+
+
+@pytest.mark.parametrize("cure", ["hold_sources", "fence_fetches"])
+def test_records_fetched_after_the_seek_are_lost_without_the_cure(kafka: str, tmp_path: Path, cure: str) -> None:
+    with CountingCluster(kafka, tmp_path) as cluster:
+        restart_into(cluster, "linger_after_seek", {cure: False, "guard": False})
+        assert cluster.wrong()
+
+
+def test_the_guard_alone_makes_up_for_a_missing_cure(kafka: str, tmp_path: Path) -> None:
+    with CountingCluster(kafka, tmp_path) as cluster:
+        restart_into(cluster, "linger_after_seek", {"hold_sources": False})
+        assert not cluster.wrong()
+        assert "seek_back" in cluster.logs()
+
+
+def test_records_fetched_after_the_seek_stay_with_the_cures(kafka: str, tmp_path: Path) -> None:
+    with CountingCluster(kafka, tmp_path) as cluster:
+        restart_into(cluster, "linger_after_seek", {"guard": False})
+        assert not cluster.wrong()
+
+
+@pytest.mark.parametrize("cured", [False, True])
+def test_partitions_without_a_commit_begin_at_the_logs_start(kafka: str, tmp_path: Path, cured: bool) -> None:
+    with CountingCluster(kafka, tmp_path) as cluster:
+        cluster.send(15_000)
+        transport = {**SMALL_BATCHES, "seek_uncommitted": cured, "guard": False}
+        cluster.start(failpoint="drain_before_seek", transport=transport)
+        cluster.wait_until_counted(60)
+        assert bool(cluster.wrong()) is not cured
