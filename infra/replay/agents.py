@@ -1,0 +1,73 @@
+"""What a user agent says: known bot or not, device, browser, operating system.
+
+In: User-Agent texts.
+Out: Agent, cached by text, since a log has few of them and the bot list is long.
+Never: a list of bots of our own.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from crawlerdetect import CrawlerDetect
+
+_DETECT = CrawlerDetect()
+#: Longer agents are judged by their beginning, so that a hostile one costs no time.
+_MAX_AGENT = 1_024
+
+_BROWSERS = (
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
+    ("Opera", re.compile(r"OPR/|Opera")),
+    ("Samsung Internet", re.compile(r"SamsungBrowser/")),
+    ("Firefox", re.compile(r"Firefox/|FxiOS/|Iceweasel/")),
+    ("Chrome", re.compile(r"Chrome/|CriOS/|Chromium/")),
+    ("Internet Explorer", re.compile(r"MSIE |Trident/")),
+    ("Safari", re.compile(r"Safari/")),
+)
+_SYSTEMS = (
+    ("iOS", re.compile(r"iPhone|iPad|iPod")),
+    ("Android", re.compile(r"Android")),
+    ("Windows", re.compile(r"Windows")),
+    ("macOS", re.compile(r"Mac OS X|Macintosh")),
+    ("ChromeOS", re.compile(r"CrOS")),
+    ("Linux", re.compile(r"Linux|X11")),
+)
+_TABLET = re.compile(r"iPad|Tablet|Android(?!.*Mobile)")
+_MOBILE = re.compile(r"Mobile|iPhone|iPod|Windows Phone")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A user agent: whether it is a known bot, and the context columns that it fills."""
+
+    automatic: bool
+    context: Mapping[str, str]
+
+
+@lru_cache(maxsize=10_000)
+def read_agent(text: str) -> Agent:
+    """What the agent is.
+
+    Examples
+    --------
+    >>> read_agent("Mozilla/5.0 (Windows NT 6.1; rv:26.0) Gecko/20100101 Firefox/26.0").context["browser"]
+    'Firefox'
+    >>> read_agent("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)").automatic
+    True
+    """
+    text = text[:_MAX_AGENT]
+    if not text.strip() or text == "-":
+        return Agent(False, {})
+    automatic = bool(_DETECT.isCrawler(text))
+    context: dict[str, str] = {"device": "bot" if automatic else _device(text)}
+    for column, names in (("browser", _BROWSERS), ("os", _SYSTEMS)):
+        if found := next((name for name, pattern in names if pattern.search(text)), None):
+            context[column] = found
+    return Agent(automatic, context)
+
+
+def _device(text: str) -> str:
+    if _TABLET.search(text):
+        return "tablet"
+    return "mobile" if _MOBILE.search(text) else "desktop"

@@ -1,0 +1,1 @@
+"""A seeded ticketing platform with incidents of known truth, published through the SDK."""
