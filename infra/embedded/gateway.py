@@ -1,0 +1,52 @@
+"""ClickHouse's process: `python -m infra.embedded.gateway --path DIRECTORY --port PORT`.
+
+In: the directory, the port to listen on.
+Out: ClickHouse's HTTP protocol on loopback; user `default` reads and writes, user `reader` reads within limits.
+Never: a second owner of the directory.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from infra.embedded.gateway_engine import DirectoryInUse, Engine
+from infra.embedded.gateway_http import make_app
+
+_DRAIN_S = 10.0
+_MIB = 1024 * 1024
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.embedded.gateway", description="ClickHouse, embedded")
+    parser.add_argument("--path", type=Path, required=True, help="directory of the data; one process owns it")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--memory-mib", type=int, default=4096, help="memory that all queries together may take")
+    options = parser.parse_args(arguments)
+    try:
+        engine = Engine(options.path, max_memory=options.memory_mib * _MIB)
+    except DirectoryInUse as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        web.run_app(
+            make_app(engine),
+            host=options.host,
+            port=options.port,
+            print=None,
+            access_log=None,
+            shutdown_timeout=_DRAIN_S,
+            loop=asyncio.new_event_loop(),
+        )
+    except OSError as error:
+        print(f"ClickHouse's gateway cannot listen on {options.host}:{options.port}: {error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The embedded engine: one process owns the directory, every statement has a handle of its own.
+
+In: statements.
+Out: answers, whole or in blocks.
+Never: two owners of one directory; a setting that outlives its request.
+"""
+
+import fcntl
+import re
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import chdb
+
+from infra.embedded.gateway_errors import GatewayError
+from infra.embedded.gateway_reader import LIMITS, ReaderGate, check_settings
+from infra.embedded.gateway_statement import Statement, quote
+
+READER = "reader"
+USERS = ("default", READER)
+_SESSIONS = 256
+_LOCK_WAIT_S = 30
+_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+
+
+class DirectoryInUse(RuntimeError):
+    """Another process owns the directory."""
+
+
+class Engine:
+    """The owner of a directory.
+
+    Parameters
+    ----------
+    folder
+        Holds the engine's files, its configuration, and data on their way in.
+    max_memory
+        Bytes that all queries together may take.
+
+    Raises
+    ------
+    DirectoryInUse
+        When another process owns the folder.
+    """
+
+    def __init__(self, folder: Path, *, max_memory: int) -> None:
+        self.folder = folder.resolve()
+        self.incoming = self.folder / "incoming"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _own(self.folder / "lock")
+        shutil.rmtree(self.incoming, ignore_errors=True)
+        self.incoming.mkdir()
+        config = self.folder / "config.xml"
+        config.write_text(_config(max_memory))
+        self._address = f"{self.folder / 'engine'}?config-file={config}"
+        self._keeper = chdb.connect(self._address)
+        self._keeper_lock = threading.Lock()
+        self._sessions: OrderedDict[tuple[str, str], tuple[Any, threading.Lock]] = OrderedDict()
+        self._sessions_lock = threading.Lock()
+        self.timezone = self._ask("SELECT timezone()")
+        names = self._ask("SELECT name FROM system.table_functions").split("\n")
+        self._gate = ReaderGate(names, self._classify, self._ask)
+
+    def close(self) -> None:
+        """Close the engine; running statements must have ended."""
+        with self._sessions_lock:
+            for handle, _ in self._sessions.values():
+                handle.close()
+            self._sessions.clear()
+        self._keeper.close()
+        self._lock.close()
+
+    @contextmanager
+    def handle(self, statement: Statement) -> Iterator[Any]:
+        """Give a handle on which the statement's database, settings and limits hold, for its time only."""
+        if statement.user == READER:
+            check_settings(statement.settings)
+            self._gate.check(statement.sql)
+        if not statement.session or statement.user == READER:
+            handle = chdb.connect(self._address)
+            try:
+                _prepare(handle, statement)
+                yield handle
+            finally:
+                handle.close()
+            return
+        handle, lock = self._session(statement.user, statement.session)
+        if not lock.acquire(timeout=_LOCK_WAIT_S):
+            raise GatewayError(
+                373, "SESSION_IS_LOCKED", f"Session {statement.session} is locked by a concurrent client."
+            )
+        try:
+            _prepare(handle, statement)
+            yield handle
+        finally:
+            for name in statement.settings:
+                handle.query(f"SET {name} = DEFAULT")
+            lock.release()
+
+    def _session(self, user: str, name: str) -> tuple[Any, threading.Lock]:
+        with self._sessions_lock:
+            if (user, name) not in self._sessions:
+                self._sessions[user, name] = (chdb.connect(self._address), threading.Lock())
+            self._sessions.move_to_end((user, name))
+            if len(self._sessions) > _SESSIONS:
+                for key, (handle, lock) in self._sessions.items():
+                    if lock.acquire(blocking=False):
+                        handle.close()
+                        del self._sessions[key]
+                        break
+            return self._sessions[user, name]
+
+    def _ask(self, sql: str) -> str:
+        with self._keeper_lock:
+            return bytes(self._keeper.query(sql, "TSVRaw").bytes() or b"").decode().strip()
+
+    def _classify(self, sql: str) -> Any:
+        with self._keeper_lock:
+            return self._keeper._conn.classify_query(sql)
+
+
+def _prepare(handle: Any, statement: Statement) -> None:
+    if statement.database:
+        handle.query(f"USE `{statement.database.replace('`', '')}`")
+    for name in statement.settings:
+        if not _SETTING.fullmatch(name):
+            raise GatewayError(115, "UNKNOWN_SETTING", f"Setting {name} is unknown.")
+    # The reader's limits come last, so that nothing sent along can widen them, and readonly last of all.
+    pinned = LIMITS if statement.user == READER else {}
+    for settings in (statement.settings, pinned):
+        if settings:
+            handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
+
+
+def _own(file: Path) -> Any:
+    handle = file.open("a")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.close()
+        raise DirectoryInUse(
+            f"{file.parent} is in use by another process, and ClickHouse's embedded engine allows one owner of a "
+            "directory; stop that process, or name another directory."
+        ) from error
+    return handle
+
+
+def _config(max_memory: int) -> str:
+    # Parts replaced by a merge stay 480 s by default: many small inserts then take several times their size on disk.
+    return f"""\
+<clickhouse>
+  <max_server_memory_usage>{max_memory}</max_server_memory_usage>
+  <merge_tree>
+    <old_parts_lifetime>60</old_parts_lifetime>
+  </merge_tree>
+</clickhouse>
+"""
