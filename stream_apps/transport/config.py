@@ -31,7 +31,8 @@ class TransportConfig:
     recovery_deadline_s: float = 60.0
     """Longest time that a rebalance or a table recovery may stand still."""
     stall_deadline_s: float = 30.0
-    """Longest time without a delivered or acknowledged batch while records wait."""
+    """Longest time without a delivered or acknowledged batch while records, or delivered batches, wait: an agent must
+    acknowledge every current batch within it."""
     freeze_limit_s: float = 6.0
     """Longest time that the process may stand still: the session timeout, after which its partitions are another's."""
     hold_sources: bool = True

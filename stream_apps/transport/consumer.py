@@ -89,11 +89,14 @@ class BatchConsumer(driver.Consumer):
             # Stock Faust sleeps a whole second here, though a full buffer drains within milliseconds.
             await self.sleep(_BUFFER_POLL_S if self._buffered_partitions else min(wait_s, 0.05))
             return True
+        return await self._fetch_from(active, wait_s if self.config.fence_fetches else limit_s)
+
+    async def _fetch_from(self, active: set[TP], limit_s: float) -> bool:
         if not self.config.fence_fetches:
             return await self._fetch_unfenced(active, limit_s)
         frozen, version = frozenset(active), self.positions.version
         epochs = {tp: self.positions.epoch(tp) for tp in frozen}
-        fetched = await self._thread.fetch(frozen, version=version, timeout_s=wait_s)
+        fetched = await self._thread.fetch(frozen, version=version, timeout_s=limit_s)
         self._hold({tp: run for tp, run in fetched.items() if self.positions.epoch(tp) == epochs.get(tp)})
         return True
 
@@ -129,6 +132,11 @@ class BatchConsumer(driver.Consumer):
     def holds(self, tp: TP) -> bool:
         """Whether fetched records of the partition wait here."""
         return tp in self._runs.partitions() or tp in self._singles.partitions()
+
+    def awaits_acks(self, tp: TP) -> bool:
+        """Whether a delivered batch of the partition is not acknowledged yet."""
+        ledger = self._ledgers.get(tp)
+        return ledger is not None and ledger.unfinished
 
     def _deliverable(self, tp: TP) -> bool:
         return self.flow_active and tp not in self._paused_partitions

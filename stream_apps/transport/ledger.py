@@ -38,6 +38,11 @@ class CommitLedger:
     def __len__(self) -> int:
         return len(self._slots)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a batch awaits its acknowledgement."""
+        return any(not slot.finished for slot in self._slots)
+
     def open(self, last_offset: int) -> Slot:
         """Add a delivered batch and return the slot that its acknowledgement marks."""
         slot = Slot(last_offset)

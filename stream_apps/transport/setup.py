@@ -5,11 +5,13 @@ Never: shared between apps.
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 from weakref import WeakKeyDictionary
 
+from faust.channels import Channel
 from faust.types import AppT, TopicT
 
-from stream_apps.transport.batch import BatchSchema
+from stream_apps.transport.batch import BatchSchema, RecordBatch
 from stream_apps.transport.config import TransportConfig
 
 
@@ -70,4 +72,6 @@ def batch_topic(
         max_wait_s=(setup.config.max_wait_ms if max_wait_ms is None else max_wait_ms) / 1000,
     )
     setup.merging.update(dict.fromkeys(names, merging))
-    return app.topic(*names, schema=BatchSchema(), maxsize=maxsize, acks=acks, allow_empty=True, internal=not acks)
+    topic = app.topic(*names, schema=BatchSchema(), acks=acks, allow_empty=True, internal=not acks)
+    cast(Channel[RecordBatch], topic).maxsize = maxsize  # App.topic takes a maxsize and drops it
+    return topic

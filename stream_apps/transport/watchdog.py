@@ -148,7 +148,7 @@ class Watchdog(Service):
         consumer = self.consumer
         mark = (consumer.delivered_batches, consumer._n_acked, consumer.positions.version) if waiting else None
         if self._reading.exceeded(mark, now=now):
-            self.leave("records_wait_and_none_is_read", partitions=[f"{tp.topic}/{tp.partition}" for tp in waiting])
+            self.leave("records_wait_and_none_is_finished", partitions=[f"{tp.topic}/{tp.partition}" for tp in waiting])
 
     def _recovery_mark(self) -> Hashable:
         app = self.consumer.app
@@ -161,7 +161,11 @@ class Watchdog(Service):
         if not self.consumer.flow_active or self.consumer.app.rebalancing:
             return []
         delivered = self.consumer.delivered
-        return [tp for tp, end in self._ends.items() if end > max(delivered.get(tp, end), self._starts.get(tp, 0))]
+        return [
+            tp
+            for tp, end in self._ends.items()
+            if end > max(delivered.get(tp, end), self._starts.get(tp, 0)) or self.consumer.awaits_acks(tp)
+        ]
 
     async def _refresh_ends(self) -> None:
         """Ask the broker for the ends: those that aiokafka knows stand still when its fetching does."""

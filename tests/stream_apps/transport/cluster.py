@@ -112,6 +112,13 @@ class CountingCluster:
         self.workers.append(worker)
         return worker
 
+    def wait_until_logged(self, text: str, limit_s: float) -> None:
+        """Wait until the last worker's log holds the text."""
+        deadline = time.monotonic() + limit_s
+        while text not in self.logs().rpartition("== worker-")[2]:
+            assert time.monotonic() < deadline, f"{text!r} is not in\n{self.logs()}"
+            time.sleep(0.1)
+
     def traced(self) -> list[dict[str, int]]:
         """Return the batches that the last worker traced, in the order of their arrival."""
         lines = self.logs().rpartition("== worker-")[2].splitlines()

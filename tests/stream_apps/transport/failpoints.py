@@ -28,6 +28,21 @@ def linger_after_seek() -> None:
     patch.object(BatchConsumer, "perform_seek", slow).start()
 
 
+def fetch_across_seek() -> None:
+    """Keep a fetch in flight that was sent for the changelogs, while these are paused and the sources are sought."""
+    perform_seek = BatchConsumer.perform_seek
+
+    async def crossed(self: BatchConsumer) -> None:
+        live = {tp for tp in self.assignment() if self._is_changelog_tp(tp)}
+        in_flight = asyncio.ensure_future(self._fetch_from(live, _LINGER_S))
+        await asyncio.sleep(0.05)
+        live.clear()
+        await perform_seek(self)
+        await in_flight
+
+    patch.object(BatchConsumer, "perform_seek", crossed).start()
+
+
 def drain_before_seek() -> None:
     """Let a fetch drain the new assignment before the seek, and lose what it drained, as a cancelled caller does."""
     perform_seek = BatchConsumer.perform_seek
@@ -55,5 +70,6 @@ def lose_changelog_records() -> None:
 
 
 FAILPOINTS: dict[str, Callable[[], None]] = {
-    function.__name__: function for function in (linger_after_seek, drain_before_seek, lose_changelog_records)
+    function.__name__: function
+    for function in (linger_after_seek, fetch_across_seek, drain_before_seek, lose_changelog_records)
 }

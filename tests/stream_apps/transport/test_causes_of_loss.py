@@ -1,6 +1,7 @@
 """Each of the three ways in which stock Faust loses records in a rebalance, forced: lost without its cure, exact with it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,11 +9,11 @@ from tests.stream_apps.transport.cluster import CountingCluster
 
 pytestmark = pytest.mark.kafka
 
-SMALL_BATCHES = {"min_rows": 500, "max_wait_ms": 20}
-SLOW_AGENT = {"slow_s": 0.1, "maxsize": 32, "faust": {"broker_max_poll_records": 4_000}}
+SMALL_BATCHES: dict[str, Any] = {"min_rows": 500, "max_wait_ms": 20}
+SLOW_AGENT: dict[str, Any] = {"slow_s": 0.1, "maxsize": 32, "faust": {"broker_max_poll_records": 4_000}}
 
 
-def restart_into(cluster: CountingCluster, failpoint: str, transport: dict[str, object]) -> CountingCluster:
+def restart_into(cluster: CountingCluster, failpoint: str, **transport: bool) -> None:
     """Count a little, stop, send much, and start again: this worker recovers its table, then meets the failpoint."""
     cluster.send(1_000)
     first = cluster.start()
@@ -20,28 +21,35 @@ def restart_into(cluster: CountingCluster, failpoint: str, transport: dict[str, 
     first.terminate()
     first.wait()
     cluster.send(15_000)
-    cluster.start(failpoint=failpoint, transport={**SMALL_BATCHES, **transport}, **SLOW_AGENT)
+    cluster.start(failpoint=failpoint, transport={**SMALL_BATCHES, **transport}, loglevel="INFO", **SLOW_AGENT)
+    cluster.wait_until_logged("Worker ready", 30)
+    cluster.send(1_000)  # what comes after a loss shows it
     cluster.wait_until_counted(60)
-    return cluster
 
 
-@pytest.mark.parametrize("cure", ["hold_sources", "fence_fetches"])
-def test_records_fetched_after_the_seek_are_lost_without_the_cure(kafka: str, tmp_path: Path, cure: str) -> None:
+@pytest.mark.parametrize(
+    ("failpoint", "cure"), [("linger_after_seek", "hold_sources"), ("fetch_across_seek", "fence_fetches")]
+)
+def test_records_are_lost_without_the_cure(kafka: str, tmp_path: Path, failpoint: str, cure: str) -> None:
     with CountingCluster(kafka, tmp_path) as cluster:
-        restart_into(cluster, "linger_after_seek", {cure: False, "guard": False})
+        restart_into(cluster, failpoint, **{cure: False}, guard=False)
         assert cluster.wrong()
 
 
-def test_the_guard_alone_makes_up_for_a_missing_cure(kafka: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("failpoint", "cure"), [("linger_after_seek", "hold_sources"), ("fetch_across_seek", "fence_fetches")]
+)
+def test_the_guard_alone_makes_up_for_a_missing_cure(kafka: str, tmp_path: Path, failpoint: str, cure: str) -> None:
     with CountingCluster(kafka, tmp_path) as cluster:
-        restart_into(cluster, "linger_after_seek", {"hold_sources": False})
+        restart_into(cluster, failpoint, **{cure: False})
         assert not cluster.wrong()
         assert "seek_back" in cluster.logs()
 
 
-def test_records_fetched_after_the_seek_stay_with_the_cures(kafka: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("failpoint", ["linger_after_seek", "fetch_across_seek"])
+def test_records_stay_with_the_cures_alone(kafka: str, tmp_path: Path, failpoint: str) -> None:
     with CountingCluster(kafka, tmp_path) as cluster:
-        restart_into(cluster, "linger_after_seek", {"guard": False})
+        restart_into(cluster, failpoint, guard=False)
         assert not cluster.wrong()
 
 

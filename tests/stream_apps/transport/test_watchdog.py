@@ -53,7 +53,7 @@ def test_an_agent_that_hangs_ends_the_worker(kafka: str, tmp_path: Path) -> None
         cluster.send(3_000)
         worker = cluster.start(slow_s=1_000, maxsize=2, faust={"broker_max_poll_records": 200})
         assert worker.wait(40) == EXIT_NO_PROGRESS
-        assert "records_wait_and_none_is_read" in cluster.logs()
+        assert "records_wait_and_none_is_finished" in cluster.logs()
 
 
 @pytest.mark.kafka
