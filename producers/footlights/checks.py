@@ -1,0 +1,129 @@
+"""What is refused at the call, with a sentence that says what is wrong.
+
+In: values of a call.
+Out: the same values in the shape of the schema, or Refusal.
+Never: a quoted value; a refusal may land in a log.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from footlights.outcome import Refusal
+
+MAX_EVENT_BYTES = 64 * 1024
+MAX_DEPTH = 8
+MAX_KEYS = 256
+MAX_NAME_BYTES = 128
+EARLIEST_MS = 946_684_800_000  # 2000-01-01
+LATEST_MS = 4_102_444_800_000  # 2100-01-01
+
+#: Ids that a bug writes, not a person.
+NO_IDS = frozenset(
+    {"", "0", "null", "none", "nil", "nan", "undefined", "anonymous", "guest", "unknown", "true", "false", "[object object]",
+     "00000000-0000-0000-0000-000000000000"}
+)  # fmt: skip
+
+#: Inclusive bounds, as the platform's own validity rules have them.
+RANGES: dict[str, tuple[int, int]] = {
+    "status": (100, 599),
+    "amount_minor": (0, 10**12),
+    "price_minor": (0, 10**12),
+    "quantity": (0, 1_000_000),
+    "capacity": (0, 100_000_000),
+    "starts_at_ms": (EARLIEST_MS, LATEST_MS),
+    "ends_at_ms": (EARLIEST_MS, LATEST_MS),
+    "rating": (1, 5),
+    "nps": (0, 10),
+    "response_time_ms": (0, 86_400_000),
+    "required_fields": (0, 10_000),
+    "filled_fields": (0, 10_000),
+}
+_TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (int, float), "boolean": (bool,)}
+_WORDS = {"string": "a string", "long": "a whole number", "double": "a number", "boolean": "true or false"}
+
+
+def checked_name(what: str, name: object) -> str:
+    """A name of 1 to 128 bytes without control characters."""
+    if not isinstance(name, str) or not name or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise Refusal("INVALID_NAME", f"{what} must be a text of 1 to {MAX_NAME_BYTES} bytes")
+    if not name.isprintable():
+        raise Refusal("INVALID_NAME", f"{what} has a control character")
+    return name
+
+
+def checked_id(what: str, raw: object) -> str | None:
+    """A raw id as text, None when none was given."""
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, (str, int)):
+        raise Refusal("INVALID_ID", f"{what} must be a text or a whole number")
+    text = str(raw).strip()
+    if text.lower() in NO_IDS:
+        raise Refusal("INVALID_ID", f"{what} is a placeholder, not an id")
+    return text
+
+
+def checked_ms(what: str, moment: datetime | int) -> int:
+    """Epoch milliseconds of an aware datetime or of milliseconds, within 2000 to 2100."""
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise Refusal("NAIVE_DATETIME", f"{what} needs a time zone, e.g. datetime.now(UTC)")
+        ms = int(moment.astimezone(UTC).timestamp() * 1000)
+    elif isinstance(moment, int) and not isinstance(moment, bool):
+        ms = moment
+    else:
+        raise Refusal("INVALID_TIME", f"{what} must be an aware datetime or epoch milliseconds")
+    if not EARLIEST_MS <= ms <= LATEST_MS:
+        raise Refusal("INVALID_TIME", f"{what} lies outside 2000 to 2100; are these seconds?")
+    return ms
+
+
+def checked_field(name: str, kind: str, value: Any) -> Any:
+    """A value of a column of the given Avro kind."""
+    if value is None:
+        return None
+    known: Any = value
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        raise Refusal("INVALID_FIELD", f"{name} must be {_WORDS[kind]}, not {type(value).__name__}")
+    if kind == "double" and not math.isfinite(known):
+        raise Refusal("INVALID_FIELD", f"{name} must be finite")
+    bounds = RANGES.get(name)
+    if bounds and not bounds[0] <= known <= bounds[1]:
+        raise Refusal("INVALID_FIELD", f"{name} must lie between {bounds[0]} and {bounds[1]}")
+    return value
+
+
+def properties_text(properties: Mapping[str, Any]) -> str:
+    """The properties as one JSON object in text."""
+    if not properties:
+        return "{}"
+    _bounded(properties, 1, [0])
+    try:
+        text = json.dumps(properties, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text.encode()
+    except UnicodeEncodeError:
+        raise Refusal("INVALID_PROPERTY", "a property holds half of a surrogate pair") from None
+    except (TypeError, ValueError, RecursionError):
+        raise Refusal("INVALID_PROPERTY", "a property is no JSON value (NaN and Infinity are none)") from None
+    return text
+
+
+def _bounded(value: Any, depth: int, keys: list[int]) -> None:
+    if depth > MAX_DEPTH:
+        raise Refusal("INVALID_PROPERTY", f"properties are nested deeper than {MAX_DEPTH}")
+    if isinstance(value, Mapping):
+        keys[0] += len(value)
+        if keys[0] > MAX_KEYS:
+            raise Refusal("INVALID_PROPERTY", f"properties have more than {MAX_KEYS} keys")
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise Refusal("INVALID_PROPERTY", "property names must be texts")
+            if isinstance(inner, (Mapping, list, tuple)):
+                _bounded(inner, depth + 1, keys)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            if isinstance(inner, (Mapping, list, tuple)):
+                _bounded(inner, depth + 1, keys)

@@ -1,0 +1,125 @@
+"""The schemas that records are written with, from the schema registry, kept on disk for the day it is away.
+
+In: the registry's address, a folder.
+Out: per subject the newest schema and its id, and a serializer of confluent-kafka for it.
+Never: a schema of our own making; a service publishes only what is registered.
+"""
+
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+Serialize = Callable[[dict[str, Any]], bytes]
+
+
+class SchemaUnavailable(RuntimeError):
+    """The registry does not answer or does not know the subject, and no copy is on disk."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A registered schema: its id, and its columns with their Avro kinds."""
+
+    subject: str
+    schema_id: int
+    text: str
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Column name to "string", "long", "double" or "boolean"."""
+        return {
+            f["name"]: f["type"][1] if isinstance(f["type"], list) else f["type"]
+            for f in json.loads(self.text)["fields"]
+        }
+
+
+class _Known:
+    """The part of a registry client that a serializer asks: the id of one schema that is already known."""
+
+    def __init__(self, written: Written) -> None:
+        self._registered = RegisteredSchema(
+            schema_id=written.schema_id,
+            guid=None,
+            schema=Schema(written.text, "AVRO"),
+            subject=written.subject,
+            version=None,
+        )
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def lookup_schema(self, subject: str, schema: Schema, **options: Any) -> RegisteredSchema:
+        return self._registered
+
+
+class Schemas:
+    """Newest schemas by subject; asks the registry once a process and falls back to the copy on disk. Thread-safe."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._client = SchemaRegistryClient({"url": url, "timeout": 5})
+        self._folder = folder / "schemas"
+        self._lock = threading.Lock()
+        self._held: dict[str, Written] = {}
+
+    def written(self, subject: str) -> Written:
+        """The newest schema of a subject.
+
+        Raises
+        ------
+        SchemaUnavailable
+            When neither the registry nor the disk has it.
+        """
+        with self._lock:
+            if subject not in self._held:
+                self._held[subject] = self._ask(subject)
+            return self._held[subject]
+
+    def serializer(self, topic: str) -> Serialize:
+        """A function from a record of the topic to its framed Avro bytes."""
+        written = self.written(f"{topic}-value")
+        avro = AvroSerializer(
+            _Known(written), written.text, conf={"auto.register.schemas": False, "subject.name.strategy.type": "TOPIC"}
+        )
+        context = SerializationContext(topic, MessageField.VALUE)
+
+        def serialize(record: dict[str, Any]) -> bytes:
+            payload: bytes = avro(record, context)
+            return payload
+
+        return serialize
+
+    def _ask(self, subject: str) -> Written:
+        kept = self._folder / f"{subject}.json"
+        try:
+            newest = self._client.get_latest_version(subject)
+        except (SchemaRegistryError, OSError, Exception) as problem:
+            if kept.exists():
+                return Written(**json.loads(kept.read_text()))
+            raise SchemaUnavailable(
+                f"no schema for {subject}: {problem}; is the schema registry up and migrated?"
+            ) from problem
+        if newest.schema_id is None or newest.schema.schema_str is None:
+            raise SchemaUnavailable(f"the schema registry's answer for {subject} has no schema")
+        written = Written(subject, newest.schema_id, newest.schema.schema_str)
+        self._keep(kept, written)
+        return written
+
+    def _keep(self, kept: Path, written: Written) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor, fresh = tempfile.mkstemp(dir=self._folder)
+            with os.fdopen(descriptor, "w") as out:
+                json.dump({"subject": written.subject, "schema_id": written.schema_id, "text": written.text}, out)
+            Path(fresh).replace(kept)
+        except OSError:
+            return  # a read-only disk costs the copy, not the event
