@@ -25,6 +25,9 @@ READER = "reader"
 USERS = ("default", READER)
 _SESSIONS = 256
 _LOCK_WAIT_S = 30
+# The engine gives its own ids; a client's id travels as the statement's comment.
+_ID = "Settings['log_comment']"
+_KILL = re.compile(r"\s*KILL\s+QUERY\s", re.IGNORECASE)
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -80,7 +83,7 @@ class Engine:
         """Give a handle on which the statement's database, settings and limits hold, for its time only."""
         if statement.user == READER:
             check_settings(statement.settings)
-            self._gate.check(statement.sql)
+            self._gate.check(statement.sql, statement.parameters)
         if not statement.session or statement.user == READER:
             handle = chdb.connect(self._address)
             try:
@@ -98,9 +101,13 @@ class Engine:
             _prepare(handle, statement)
             yield handle
         finally:
-            for name in statement.settings:
+            for name in ("log_comment", *statement.settings):
                 handle.query(f"SET {name} = DEFAULT")
             lock.release()
+
+    def kill(self, query_id: str) -> None:
+        """Stop the statement of that id, if it still runs."""
+        self._ask(f"KILL QUERY WHERE {_ID} = {quote(query_id)} ASYNC")
 
     def _session(self, user: str, name: str) -> tuple[Any, threading.Lock]:
         with self._sessions_lock:
@@ -115,13 +122,22 @@ class Engine:
                         break
             return self._sessions[user, name]
 
-    def _ask(self, sql: str) -> str:
+    def _ask(self, sql: str, parameters: dict[str, str] | None = None) -> str:
         with self._keeper_lock:
-            return bytes(self._keeper.query(sql, "TSVRaw").bytes() or b"").decode().strip()
+            return bytes(self._keeper.query(sql, "TSVRaw", params=parameters or {}).bytes() or b"").decode().strip()
 
     def _classify(self, sql: str) -> Any:
         with self._keeper_lock:
             return self._keeper._conn.classify_query(sql)
+
+
+def executable(sql: str) -> str:
+    """Return the statement as the engine runs it: KILL QUERY finds statements by the ids that clients gave.
+
+    >>> executable("KILL QUERY WHERE query_id = 'a'")
+    "KILL QUERY WHERE Settings['log_comment'] = 'a'"
+    """
+    return re.sub(r"\bquery_id\b", _ID, sql) if _KILL.match(sql) else sql
 
 
 def _prepare(handle: Any, statement: Statement) -> None:
@@ -130,9 +146,10 @@ def _prepare(handle: Any, statement: Statement) -> None:
     for name in statement.settings:
         if not _SETTING.fullmatch(name):
             raise GatewayError(115, "UNKNOWN_SETTING", f"Setting {name} is unknown.")
+    own = {"log_comment": statement.query_id, **statement.settings}
     # The reader's limits come last, so that nothing sent along can widen them, and readonly last of all.
     pinned = LIMITS if statement.user == READER else {}
-    for settings in (statement.settings, pinned):
+    for settings in (own, pinned):
         if settings:
             handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
 

@@ -18,7 +18,7 @@ from infra.embedded.gateway_compression import ENCODINGS, Inflater, deflater
 from infra.embedded.gateway_engine import USERS, Engine
 from infra.embedded.gateway_errors import GatewayError, describe
 from infra.embedded.gateway_statement import BodySplitter, Statement
-from infra.embedded.gateway_work import Answer, Head, run
+from infra.embedded.gateway_work import Answer, Head, gives_rows, run
 
 ENGINE = web.AppKey("engine", Engine)
 THREADS = web.AppKey("threads", ThreadPoolExecutor)
@@ -62,7 +62,7 @@ async def _root(request: web.Request) -> web.StreamResponse:
         "Content-Type": "text/plain; charset=UTF-8",
     }
     try:
-        statement = await _statement(request, _user(request))
+        statement = await _statement(request, _user(request), headers["X-ClickHouse-Query-Id"])
     except (GatewayError, OSError) as error:
         return _failure(error, headers)
     answer = Answer(asyncio.get_running_loop())
@@ -71,6 +71,9 @@ async def _root(request: web.Request) -> web.StreamResponse:
         return await _send(request, answer, headers)
     finally:
         answer.abandon()
+        # A reading statement whose client is gone only costs; a writing one runs on, since its sender may retry.
+        if not answer.ended and statement.data is None and gives_rows(statement.sql):
+            request.app[THREADS].submit(request.app[ENGINE].kill, statement.query_id)
 
 
 def _user(request: web.Request) -> str:
@@ -88,7 +91,7 @@ def _user(request: web.Request) -> str:
     return name
 
 
-async def _statement(request: web.Request, user: str) -> Statement:
+async def _statement(request: web.Request, user: str, query_id: str) -> Statement:
     options = dict(request.query)
     if request.content_type == "multipart/form-data":
         for name, value in (await request.post()).items():
@@ -110,6 +113,7 @@ async def _statement(request: web.Request, user: str) -> Statement:
         sql=sql,
         data=data,
         user=user,
+        query_id=query_id,
         database=options.get("database"),
         session=options.get("session_id"),
         default_format=options.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",

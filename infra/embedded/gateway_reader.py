@@ -24,7 +24,6 @@ _HARMLESS_SOURCES = frozenset(
     | {"merge", "view", "viewifpermitted", "values", "null", "format"}
 )
 _FORBIDDEN_FUNCTIONS = frozenset({"file", "python", "catboostevaluate", "addresstoline", "addresstosymbol"})
-_OWN_FORMAT = re.compile(r"\bFORMAT\s+\w+\s*$", re.IGNORECASE)
 _SAFE_SETTING = re.compile(
     r"output_format_\w+|date_time_output_format|session_timezone|max_block_size|max_threads|extremes|join_use_nulls"
     r"|log_comment|wait_end_of_query|send_progress_in_http_headers|use_client_time_zone|max_rows_to_read|cancel_http\w+"
@@ -42,29 +41,29 @@ class ReaderGate:
     classify
         The engine's classification of a statement.
     explain
-        Runs a statement and returns its text.
+        Runs a statement with its parameters and returns its text.
     """
 
     def __init__(
         self,
         table_functions: Iterable[str],
         classify: Callable[[str], Mapping[str, Any]],
-        explain: Callable[[str], str],
+        explain: Callable[[str, dict[str, str]], str],
     ) -> None:
         self._forbidden = _FORBIDDEN_FUNCTIONS | {n.lower() for n in table_functions} - _HARMLESS_SOURCES
         self._classify = classify
         self._explain = explain
 
-    def check(self, sql: str) -> None:
+    def check(self, sql: str, parameters: dict[str, str]) -> None:
         """Raise GatewayError when the statement is not a single reading one, or names a forbidden source."""
         verdict = self._classify(sql)
         if verdict["statement_count"] != 1:
             raise _refused("only one statement at a time")
         if verdict["query_class"].name != "READ_ONLY":
             raise _refused("this user only reads")
-        # In a format of the caller's choice the tree could hide; a second FORMAT that we missed is a syntax error.
-        bare_sql = _OWN_FORMAT.sub("", sql.rstrip().rstrip(";"))
-        for name in _FUNCTION.findall(self._explain(f"EXPLAIN AST {bare_sql}\nFORMAT TSVRaw")):
+        # The last FORMAT is EXPLAIN's own: in one of the caller's choice the tree could hide.
+        tree = self._explain(f"EXPLAIN AST {sql.rstrip().rstrip(';')}\nFORMAT TSVRaw", parameters)
+        for name in _FUNCTION.findall(tree):
             bare = name.strip("`\"'").lower()
             if bare in self._forbidden or bare.startswith("ai"):
                 raise _refused(f"function {bare} is not allowed")

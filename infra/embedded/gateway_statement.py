@@ -33,6 +33,7 @@ class Statement:
     data: Path | None = None
     user: str = "default"
     database: str | None = None
+    query_id: str = ""
     session: str | None = None
     default_format: str = "TabSeparated"
     wait_end: bool = False

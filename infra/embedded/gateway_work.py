@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from infra.embedded.gateway_engine import Engine
+from infra.embedded.gateway_engine import Engine, executable
 from infra.embedded.gateway_statement import Statement
 
 _STREAMED = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
@@ -41,6 +41,7 @@ class Answer:
         self._items: asyncio.Queue[Head | bytes | BaseException | None] = asyncio.Queue()
         self._room = threading.Semaphore(_BLOCKS)
         self.gone = threading.Event()
+        self.ended = False
 
     def put(self, item: Head | bytes | BaseException | None) -> bool:
         """Hand over an item from the engine's thread; False when the client is gone."""
@@ -60,6 +61,7 @@ class Answer:
             What the engine raised.
         """
         item = await self._items.get()
+        self.ended = item is None or isinstance(item, BaseException)
         if isinstance(item, BaseException):
             raise item
         if isinstance(item, bytes):
@@ -85,12 +87,17 @@ def run(engine: Engine, statement: Statement, answer: Answer) -> None:
             statement.data.unlink(missing_ok=True)
 
 
+def gives_rows(sql: str) -> bool:
+    """Whether the statement answers with rows, comments before it aside."""
+    return bool(_GIVES_ROWS.match(sql))
+
+
 def _run_on(handle: Any, statement: Statement, answer: Answer) -> None:
-    sql, parameters = statement.sql, statement.parameters
+    sql, parameters = executable(statement.sql), statement.parameters
     found = _FORMAT.search(sql)
-    gives_rows = statement.data is None and bool(_GIVES_ROWS.match(sql))
-    name = found.group(1) if found and gives_rows else statement.default_format
-    if gives_rows and name in _STREAMED and not statement.wait_end:
+    rows = statement.data is None and gives_rows(sql)
+    name = found.group(1) if found and rows else statement.default_format
+    if rows and name in _STREAMED and not statement.wait_end:
         blocks = _stream(handle, sql, name, parameters)
         if blocks is not None:
             answer.put(Head(name))
@@ -101,7 +108,7 @@ def _run_on(handle: Any, statement: Statement, answer: Answer) -> None:
             return
     started = time.perf_counter_ns()
     result = handle.query(sql, name, params=parameters)
-    answer.put(Head(name if gives_rows else None, _summary(result, time.perf_counter_ns() - started, gives_rows)))
+    answer.put(Head(name if rows else None, _summary(result, time.perf_counter_ns() - started, rows)))
     answer.put(bytes(result.bytes() or b""))
 
 
@@ -115,8 +122,8 @@ def _stream(handle: Any, sql: str, name: str, parameters: dict[str, str]) -> Any
         raise
 
 
-def _summary(result: Any, elapsed_ns: int, gives_rows: bool) -> str:
+def _summary(result: Any, elapsed_ns: int, reads: bool) -> str:
     rows, size = result.rows_read(), result.bytes_read()
     counts = {"read_rows": rows, "read_bytes": size, "elapsed_ns": elapsed_ns}
-    written = {"written_rows": 0 if gives_rows else rows, "written_bytes": 0 if gives_rows else size}
+    written = {"written_rows": 0 if reads else rows, "written_bytes": 0 if reads else size}
     return json.dumps({name: str(value) for name, value in {**counts, **written}.items()})
