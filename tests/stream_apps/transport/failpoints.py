@@ -14,7 +14,7 @@ from faust.types.tuples import TP
 from stream_apps.transport.batch import Record
 from stream_apps.transport.consumer import BatchConsumer
 
-_LINGER_S = 1.0
+_LINGER_S = 2.0
 
 
 def linger_after_seek() -> None:
@@ -35,7 +35,8 @@ def fetch_across_seek() -> None:
     async def crossed(self: BatchConsumer) -> None:
         live = {tp for tp in self.assignment() if self._is_changelog_tp(tp)}
         in_flight = asyncio.ensure_future(self._fetch_from(live, _LINGER_S))
-        await asyncio.sleep(0.05)
+        while not self._thread._ensure_consumer()._fetcher._fetch_waiters:  # noqa: ASYNC110  (another thread's)
+            await asyncio.sleep(0.01)
         live.clear()
         await perform_seek(self)
         await in_flight
