@@ -5,7 +5,7 @@ Out: `StreamConfig`.
 Never: an environment variable is read here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream_apps.transport.config import TransportConfig
@@ -57,7 +57,7 @@ class StreamConfig:
     resume_dead_letters: bool = False
     metrics_port: int | None = None
     session_timeout_s: float = 6.0
-    transport: TransportConfig = TransportConfig()
+    transport: TransportConfig = field(default_factory=TransportConfig)
     offset_rule: bool = True
     failpoint: str = ""
 

@@ -60,7 +60,7 @@ class Schemas:
         if found is None:
             self._unknown[schema_id] = time.monotonic()
         else:
-            self._held[schema_id] = json.loads(found.schema_str)
+            self._held[schema_id] = json.loads(found.schema_str or "null")
 
     async def id_of(self, subject: str, text: str) -> int:
         """Id of one of our own schemas under its subject; waits until it is registered."""
@@ -75,7 +75,7 @@ class Schemas:
     def _registered(self, subject: str, wanted: dict[str, Any]) -> int | None:
         for version in self._client.get_versions(subject):
             found = self._client.get_version(subject, version)
-            if json.loads(found.schema.schema_str) == wanted:
+            if found.schema_id is not None and json.loads(found.schema.schema_str or "null") == wanted:
                 return int(found.schema_id)
         return None
 

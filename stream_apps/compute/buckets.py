@@ -87,7 +87,7 @@ class GroupState:
     def merge(self, u: int, slot: int, fresh: Array) -> None:
         """Merge coupons (uint32) or registers (uint8) into a sketch; a slot whose sketch did not change does not move."""
         old = self.sketches[u][slot]
-        if old.dtype != np.uint8 and fresh.dtype != np.uint8:
+        if np.uint8 not in (old.dtype, fresh.dtype):
             new = np.union1d(old, fresh)
             if len(new) == len(old):
                 return

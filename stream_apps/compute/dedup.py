@@ -47,7 +47,9 @@ class Chunk:
     def unpack(cls, body: bytes) -> "Chunk":
         """Views on the body."""
         epoch, count = np.frombuffer(body, np.int64, 2).tolist()
-        return cls(epoch, np.frombuffer(body, np.uint64, count, 16), np.frombuffer(body, np.int64, offset=16 + 8 * count))
+        return cls(
+            epoch, np.frombuffer(body, np.uint64, count, 16), np.frombuffer(body, np.int64, offset=16 + 8 * count)
+        )
 
 
 @dataclass

@@ -159,4 +159,3 @@ class Partition:
     def size_bytes(self) -> int:
         """Bytes of hot buckets, ids and stored records."""
         return self.state.size_bytes + self.dedup.size_bytes + self.records.size_bytes
-

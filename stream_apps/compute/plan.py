@@ -36,11 +36,16 @@ def _text(column: str, code: int) -> str | None:
     if not code:
         return None
     codes = pl.Series([code - 1], dtype=pl.UInt32)
-    return str(codes.cat.to(_categories(column)).cast(pl.String)[0])  # type: ignore[attr-defined]
+    return str(codes.cat.to(_categories(column)).cast(pl.String)[0])
 
 
 def _code(column: str, value: str | None) -> int:
     return 0 if value is None else int(pl.Series([value]).cast(_categories(column)).to_physical()[0]) + 1
+
+
+def _xxhash64(column: str) -> pl.Expr:
+    hashed: pl.Expr = pl.col(column).nchash.xxhash64()  # type: ignore[attr-defined]  # a plugin's name space
+    return hashed
 
 
 class Interner:
@@ -150,10 +155,11 @@ class Rows:
 
     def map(self, change: Callable[[Array], Array]) -> "Rows":
         """The rows with a change made to each array alike."""
-        held = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Rows(
-            **{n: {k: change(a) for k, a in v.items()} if isinstance(v, dict) else change(v) for n, v in held.items()}
-        )
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            held = getattr(self, f.name)
+            out[f.name] = {k: change(a) for k, a in held.items()} if isinstance(held, dict) else change(held)
+        return Rows(**out)
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -191,7 +197,9 @@ class Plan:
             for m in measures
             if isinstance(m.aggregate, Count | Sum)
         )
-        uniq = tuple(Sketched(m.name, at[m.where], m.aggregate.column) for m in measures if isinstance(m.aggregate, Uniq))
+        uniq = tuple(
+            Sketched(m.name, at[m.where], m.aggregate.column) for m in measures if isinstance(m.aggregate, Uniq)
+        )
         quantile = tuple(
             Sketched(m.name, at[m.where], m.aggregate.column) for m in measures if isinstance(m.aggregate, Quantile)
         )
@@ -199,8 +207,9 @@ class Plan:
 
     def _expressions(self) -> list[pl.Expr]:
         def hashed(column: str) -> pl.Expr:
-            of = lambda c: pl.col(c).nchash.xxhash64()  # noqa: E731
-            return pl.coalesce(of("user_id"), of("anonymous_id")) if column == ACTOR else of(column)
+            if column == ACTOR:
+                return pl.coalesce(_xxhash64("user_id"), _xxhash64("anonymous_id"))
+            return _xxhash64(column)
 
         def present(column: str) -> pl.Expr:
             if column == ACTOR:
@@ -243,5 +252,3 @@ class Plan:
             hashes=of("h_"),
             present=of("n_"),
         )
-
-

@@ -91,7 +91,8 @@ def totals(
     kept = distinct_rows(records)
     if family == "commerce":
         kept = [
-            r | {"reporting_minor": reporting_minor(r["amount_minor"], r["currency"], r["occurred_at_ms"])} for r in kept
+            r | {"reporting_minor": reporting_minor(r["amount_minor"], r["currency"], r["occurred_at_ms"])}
+            for r in kept
         ]
     mine = [m for m in measures if family in m.families]
     if not kept:

@@ -1,0 +1,72 @@
+"""A batch of payloads becomes valid rows, and refused records with their reasons.
+
+In: record batches of one family.
+Out: `Taken`.
+Never: an exception for what a record holds; only the registry's absence passes through.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
+from schemas.families import FAMILIES
+from schemas.measures import Measure
+from schemas.validity import invalid_rows
+from stream_apps.compute.plan import Plan, Rows
+from stream_apps.dead_letters import DECODE, VALIDATE, Refused
+from stream_apps.transport.batch import RecordBatch
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A batch's valid rows with their log-append times, and its refused records by ascending offset."""
+
+    rows: Rows
+    appended_ms: Array
+    refused: list[Refused]
+
+
+class Intake:
+    """Decodes, validates and evaluates the batches of one family."""
+
+    def __init__(self, family: str, measures: Iterable[Measure], schema_by_id: SchemaById) -> None:
+        self.family = FAMILIES[family]
+        self.plan = Plan(family, measures)
+        self._decode = BatchDecoder(self.family.schema, schema_by_id)
+
+    def __call__(self, batch: RecordBatch) -> Taken:
+        """Take a batch whose offsets follow each other or not; errors of the schema look-up other than KeyError pass."""
+        offsets = batch.offsets()
+        decoded = self._decode(batch.values(), offsets)
+        records = batch.records
+        refused = [Refused(u.offset, u.error_code, DECODE, u.schema_id, records[u.index]) for u in decoded.bad]
+        frame = decoded.frame
+        if invalid := invalid_rows(self.family, frame):
+            refused += self._invalid(batch, offsets, frame, [(i.row, i.error_code) for i in invalid])
+            good = np.ones(frame.height, bool)
+            good[[i.row for i in invalid]] = False
+            frame = frame.filter(pl.Series(good))
+            refused.sort(key=lambda r: r.offset)
+        rows = self.plan(frame)
+        appended = np.array(batch.timestamps(), np.int64)
+        if len(rows) != len(batch):
+            appended = appended[np.searchsorted(np.array(offsets, np.int64), rows.offset)]
+        return Taken(rows, appended, refused)
+
+    @staticmethod
+    def _invalid(
+        batch: RecordBatch, offsets: list[int], frame: pl.DataFrame, found: list[tuple[int, str]]
+    ) -> list[Refused]:
+        at = frame[OFFSET].to_list()
+        place = {offset: i for i, offset in enumerate(offsets)}
+        out = []
+        for row, code in found:
+            record = batch.records[place[at[row]]]
+            out.append(Refused(at[row], code, VALIDATE, int.from_bytes((record.value or b"")[1:5], "big"), record))
+        return out

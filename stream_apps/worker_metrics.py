@@ -1,0 +1,28 @@
+"""What a worker tells Prometheus about itself.
+
+In: numbers from the stages.
+Out: metrics in the default registry.
+Never: a label with a value of a record.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+ROWS = Counter("footlights_stream_rows_total", "Records read, bad ones and repeats included.", ["family"])
+BATCH_SECONDS = Histogram(
+    "footlights_stream_batch_seconds", "Time to decode, judge and stage a batch.", ["family"], buckets=_SECONDS
+)
+CHECKPOINT_SECONDS = Histogram(
+    "footlights_stream_checkpoint_seconds", "Time of a checkpoint, acknowledgements included.", buckets=_SECONDS
+)
+CHECKPOINT_RECORDS = Counter("footlights_stream_checkpoint_records_total", "Records written by checkpoints.", ["topic"])
+DEAD_LETTERS = Counter("footlights_stream_dead_letters_total", "Records refused.", ["family", "stage"])
+TRUNCATED = Counter(
+    "footlights_stream_truncated_total", "Records that left the log before they were read.", ["family", "partition"]
+)
+STATE_BYTES = Gauge("footlights_stream_state_bytes", "Hot buckets, ids and stored records.", ["family", "partition"])
+LAG = Gauge("footlights_stream_lag_records", "Records of the log that are not read yet.", ["family", "partition"])
+NEWEST_EVENT = Gauge(
+    "footlights_stream_newest_event_timestamp_seconds", "Greatest accepted event time.", ["family", "partition"]
+)
