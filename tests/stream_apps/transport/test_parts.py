@@ -111,7 +111,7 @@ def test_runs_are_due_by_rows_or_by_age_of_the_oldest() -> None:
     runs.add(A, records(0, 3), now=10.0)
     assert not runs.due(A, 10.1, min_rows=5, max_wait_s=0.2)
     runs.add(A, records(3, 1), now=10.15)
-    assert runs.due(A, 10.2, min_rows=5, max_wait_s=0.2)
+    assert runs.due(A, 10.25, min_rows=5, max_wait_s=0.2)
     runs.add(A, records(4, 1), now=10.1)
     assert runs.due(A, 10.1, min_rows=5, max_wait_s=0.2)
     assert [r.offset for r in runs.take(A)] == [0, 1, 2, 3, 4]
