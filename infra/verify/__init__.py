@@ -1,0 +1,1 @@
+"""Every published figure, recomputed from the raw events and compared to the bit."""

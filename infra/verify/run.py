@@ -1,0 +1,235 @@
+"""`footlights verify`: what was published against what the raw events say.
+
+In: the store; a span of time; the reporting zone.
+Out: how many windows were compared, which differ, which can no longer be recomputed.
+Never: a tolerance; values are compared as the 64 bits that they are.
+"""
+
+import math
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from infra.verify.cells import Cells, Key, Store, axis_of, family_cells, keys_of, last_bucket
+from schemas.kpis import KPIS, Kpi, by_text
+from schemas.rollup import evaluate
+from schemas.windows import LEVELS, WINDOWS, Window, bucket_of, bucket_start_ms, window_bounds_ms
+
+POINTS = """
+SELECT tenant_id, kpi, window, by, toUnixTimestamp64Milli(window_start) AS start_ms, value
+FROM footlights.kpi_history WHERE {where}
+"""
+#: Windows that were first published before the oldest raw row that the store still keeps.
+EXPIRED = """
+SELECT tenant_id, kpi, window, by, toUnixTimestamp64Milli(window_start) AS start_ms
+FROM footlights.kpi_points GROUP BY tenant_id, kpi, window, by, window_start
+HAVING min(published_at) < fromUnixTimestamp64Milli({cutoff_ms})
+"""
+DAY_MS = 86_400_000
+CHUNK = 512  # buckets evaluated at once: 512 x 16 kB of registers
+Place = tuple[str, str, str, str, int]  # tenant, KPI, window, by, window start in epoch ms
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A window whose published value is not what the raw events say; None stands for null, "missing" for no such point."""
+
+    tenant_id: str
+    kpi: str
+    window: str
+    by: str
+    window_start_ms: int
+    published: float | str | None
+    recomputed: float | str | None
+
+
+@dataclass
+class VerifyResult:
+    """Outcome: windows compared and equal, those that differ, and spans whose raw rows are gone."""
+
+    compared: int = 0
+    equal: int = 0
+    different: list[Difference] = field(default_factory=list)
+    expired: list[dict[str, Any]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as one JSON object."""
+        return asdict(self)
+
+
+class ClientStore:
+    """The store behind a clickhouse-connect client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def rows(self, sql: str) -> Iterable[tuple[Any, ...]]:
+        """Rows of a query."""
+        found: list[tuple[Any, ...]] = self._client.query(sql).result_rows
+        return found
+
+
+def verify(
+    client: Any,
+    *,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    zone: str = "UTC",
+    now_ms: int = 0,
+    retention_days: int = 365,
+) -> VerifyResult:
+    """Recompute every published window and compare it to the bit.
+
+    Parameters
+    ----------
+    client
+        A clickhouse-connect client that may read the database `footlights`.
+    from_ms, to_ms
+        Windows that start at or after, and end at or before; by default all.
+    zone
+        The reporting zone of calendar days.
+    """
+    return verify_store(ClientStore(client), from_ms=from_ms, to_ms=to_ms, zone=zone)
+
+
+def verify_store(
+    store: Store, *, from_ms: int | None = None, to_ms: int | None = None, zone: str = "UTC"
+) -> VerifyResult:
+    """Like `verify`, on any store."""
+    published = _published(store, from_ms, to_ms)
+    result = VerifyResult()
+    seen: set[Place] = set()
+    for level in LEVELS:
+        for by, kpis in _by_dimensions(level):
+            cells = _level_cells(store, level, by, kpis, zone, from_ms, to_ms)
+            for kpi in kpis:
+                for place, value in _recomputed(kpi, by, cells, level, zone):
+                    if place not in expired and _inside(place, kpi, zone, from_ms, to_ms):
+                        seen.add(place)
+                        _compare(result, place, published, value)
+    for place in sorted(published.keys() - seen - expired):
+        result.compared += 1
+        result.different.append(Difference(*place, published[place], "missing"))
+    return result
+
+
+def _spans(expired: set[Place]) -> list[dict[str, Any]]:
+    spans: dict[tuple[str, ...], list[int]] = {}
+    for place in expired:
+        spans.setdefault(place[:4], []).append(place[4])
+    return [
+        {
+            "tenant_id": t,
+            "kpi": k,
+            "window": w,
+            "by": b,
+            "from_ms": min(starts),
+            "to_ms": max(starts),
+            "points": len(starts),
+        }
+        for (t, k, w, b), starts in sorted(spans.items())
+    ]
+
+
+def _published(store: Store, from_ms: int | None, to_ms: int | None) -> dict[Place, float | None]:
+    where = ["true"]
+    if from_ms is not None:
+        where.append(f"window_start >= fromUnixTimestamp64Milli({int(from_ms)})")
+    if to_ms is not None:
+        where.append(f"window_end <= fromUnixTimestamp64Milli({int(to_ms)})")
+    rows = store.rows(POINTS.format(where=" AND ".join(where)))
+    return {(t, k, w, b, start): value for t, k, w, b, start, value in rows}
+
+
+def _by_dimensions(level: int) -> Iterator[tuple[tuple[str, ...], list[Kpi]]]:
+    """Dimensions, and the KPIs that have them in a window of the level."""
+    kpis = [k for k in KPIS.values() if any(WINDOWS[w].level == level for w in k.windows)]
+    for by in dict.fromkeys(d for k in kpis for d in k.series):
+        yield by, [k for k in kpis if by in k.series]
+
+
+def _level_cells(
+    store: Store, level: int, by: tuple[str, ...], kpis: list[Kpi], zone: str, from_ms: int | None, to_ms: int | None
+) -> dict[str, Cells]:
+    names = {o.measure for k in kpis for o in k.compiled.operands}
+    where = ["true"]
+    if from_ms is not None:
+        where.append(f"occurred_at_ms >= {bucket_start_ms(bucket_of(from_ms, level, zone), level, zone)}")
+    if to_ms is not None and from_ms is not None:
+        where.append(f"occurred_at_ms < {bucket_start_ms(bucket_of(to_ms, level, zone) + 1, level, zone)}")
+    families = dict.fromkeys(f for k in kpis for f in k.families)
+    return {f: family_cells(store, f, by, level, zone, " AND ".join(where), names) for f in families}
+
+
+def _recomputed(
+    kpi: Kpi, by: tuple[str, ...], cells: dict[str, Cells], level: int, zone: str
+) -> Iterator[tuple[Place, float | None]]:
+    families = [cells[f] for f in kpi.families]
+    for key in sorted(keys_of(families), key=repr):
+        newest = last_bucket(families, str(key[0]))
+        held = sorted({b for c in families for b in c.rows.get(key, ())})
+        for name in kpi.windows:
+            window = WINDOWS[name]
+            if window.level == level and newest is not None:
+                yield from _windows(kpi, by, families, key, window, held, newest, zone)
+
+
+def _windows(
+    kpi: Kpi,
+    by: tuple[str, ...],
+    families: list[Cells],
+    key: Key,
+    window: Window,
+    held: list[int],
+    newest: int,
+    zone: str,
+) -> Iterator[tuple[Place, float | None]]:
+    for first, last in _runs(held, window.length, newest):
+        for start in range(first, last + 1, CHUNK):
+            end = min(last, start + CHUNK - 1)
+            axis = axis_of(kpi, families, key, start - window.length + 1, end)
+            values = evaluate(kpi, axis, window.length)
+            for i in np.flatnonzero(values.rows).tolist():
+                start_ms, _ = window_bounds_ms(window, start + i, zone)
+                value = float(values.value[i])
+                place = (str(key[0]), kpi.name, window.name, by_text(by, key[1:]), start_ms)
+                yield place, None if math.isnan(value) else value
+
+
+def _runs(held: list[int], length: int, newest: int) -> Iterator[tuple[int, int]]:
+    """Runs of last buckets of the windows that hold one of the buckets and end at the newest at the latest."""
+    first = last = None
+    for bucket in held:
+        if last is not None and bucket <= last + 1:
+            last = min(bucket + length - 1, newest)
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first, last = bucket, min(bucket + length - 1, newest)
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _inside(place: Place, kpi: Kpi, zone: str, from_ms: int | None, to_ms: int | None) -> bool:
+    window = WINDOWS[place[2]]
+    last = bucket_of(place[4], window.level, zone) + window.length - 1
+    start, end = window_bounds_ms(window, last, zone)
+    return (from_ms is None or start >= from_ms) and (to_ms is None or end <= to_ms)
+
+
+def _compare(result: VerifyResult, place: Place, published: dict[Place, float | None], value: float | None) -> None:
+    result.compared += 1
+    if place not in published:
+        result.different.append(Difference(*place, "missing", value))
+    elif bits(published[place]) == bits(value):
+        result.equal += 1
+    else:
+        result.different.append(Difference(*place, published[place], value))
+
+
+def bits(value: float | None) -> bytes:
+    """The 64 bits of a double, or nothing for null."""
+    return b"" if value is None else struct.pack(">d", value)
