@@ -91,16 +91,21 @@ def verify(
         Windows that start at or after, and end at or before; by default all.
     zone
         The reporting zone of calendar days.
+    now_ms, retention_days
+        Windows first published before `now_ms` less the retention are named as expired, not compared: their raw rows are gone.
     """
-    return verify_store(ClientStore(client), from_ms=from_ms, to_ms=to_ms, zone=zone)
+    cutoff = now_ms - retention_days * DAY_MS
+    return verify_store(ClientStore(client), from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)
 
 
 def verify_store(
-    store: Store, *, from_ms: int | None = None, to_ms: int | None = None, zone: str = "UTC"
+    store: Store, *, from_ms: int | None = None, to_ms: int | None = None, zone: str = "UTC", cutoff_ms: int = 0
 ) -> VerifyResult:
-    """Like `verify`, on any store."""
+    """Like `verify`, on any store; windows first published before `cutoff_ms` have expired."""
     published = _published(store, from_ms, to_ms)
-    result = VerifyResult()
+    gone = store.rows(EXPIRED.format(cutoff_ms=max(0, cutoff_ms)))
+    expired: set[Place] = {(t, k, w, b, start) for t, k, w, b, start in gone}
+    result = VerifyResult(expired=_spans(expired & published.keys()))
     seen: set[Place] = set()
     for level in LEVELS:
         for by, kpis in _by_dimensions(level):
@@ -112,7 +117,7 @@ def verify_store(
                         _compare(result, place, published, value)
     for place in sorted(published.keys() - seen - expired):
         result.compared += 1
-        result.different.append(Difference(*place, published[place], "missing"))
+        result.different.append(_difference(place, published[place], "missing"))
     return result
 
 
@@ -223,11 +228,16 @@ def _inside(place: Place, kpi: Kpi, zone: str, from_ms: int | None, to_ms: int |
 def _compare(result: VerifyResult, place: Place, published: dict[Place, float | None], value: float | None) -> None:
     result.compared += 1
     if place not in published:
-        result.different.append(Difference(*place, "missing", value))
+        result.different.append(_difference(place, "missing", value))
     elif bits(published[place]) == bits(value):
         result.equal += 1
     else:
-        result.different.append(Difference(*place, published[place], value))
+        result.different.append(_difference(place, published[place], value))
+
+
+def _difference(place: Place, published: float | str | None, recomputed: float | str | None) -> Difference:
+    tenant, kpi, window, by, start = place
+    return Difference(tenant, kpi, window, by, start, published, recomputed)
 
 
 def bits(value: float | None) -> bytes:
