@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             print=None,
             access_log=None,
             shutdown_timeout=_DRAIN_S,
+            handler_cancellation=True,
             loop=asyncio.new_event_loop(),
         )
     except OSError as error:

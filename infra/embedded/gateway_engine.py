@@ -109,6 +109,10 @@ class Engine:
         """Stop the statement of that id, if it still runs."""
         self._ask(f"KILL QUERY WHERE {_ID} = {quote(query_id)} ASYNC")
 
+    def kill_all(self) -> None:
+        """Stop every client's statement; an unfinished insert is as one that never came."""
+        self._ask(f"KILL QUERY WHERE {_ID} != '' ASYNC")
+
     def _session(self, user: str, name: str) -> tuple[Any, threading.Lock]:
         with self._sessions_lock:
             if (user, name) not in self._sessions:

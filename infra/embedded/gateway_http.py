@@ -19,9 +19,10 @@ from infra.embedded.gateway_engine import USERS, Engine
 from infra.embedded.gateway_errors import GatewayError, describe
 from infra.embedded.gateway_statement import BodySplitter, Statement
 from infra.embedded.gateway_work import Answer, Head, gives_rows, run
+from infra.embedded.local_only import refuse_foreign
 
 ENGINE = web.AppKey("engine", Engine)
-THREADS = web.AppKey("threads", ThreadPoolExecutor)
+THREADS = web.AppKey("threads", dict[str, ThreadPoolExecutor])
 _PIECE = 256 * 1024
 _TRANSPORT = frozenset(
     {"query", "database", "session_id", "session_timeout", "session_check", "query_id", "quota_key", "compress"}
@@ -32,10 +33,10 @@ _TRANSPORT = frozenset(
 
 
 def make_app(engine: Engine, *, threads: int = 16) -> web.Application:
-    """Return the application; `threads` statements run at a time."""
-    app = web.Application()
+    """Return the application; `threads` statements of each user run at a time, so that slow readers block no writer."""
+    app = web.Application(middlewares=[refuse_foreign(_refusal)])
     app[ENGINE] = engine
-    app[THREADS] = ThreadPoolExecutor(threads, thread_name_prefix="statement")
+    app[THREADS] = {user: ThreadPoolExecutor(threads, thread_name_prefix=f"{user}-statement") for user in USERS}
     app.router.add_get("/ping", _ok)
     app.router.add_get("/replicas_status", _ok)
     app.router.add_route("*", "/", _root)
@@ -44,8 +45,15 @@ def make_app(engine: Engine, *, threads: int = 16) -> web.Application:
 
 
 async def _close(app: web.Application) -> None:
-    await asyncio.to_thread(app[THREADS].shutdown)
+    # The clients are gone by now; what still runs for them would only delay the end.
+    await asyncio.to_thread(app[ENGINE].kill_all)
+    for threads in app[THREADS].values():
+        await asyncio.to_thread(threads.shutdown)
     await asyncio.to_thread(app[ENGINE].close)
+
+
+def _refusal(reason: str) -> web.Response:
+    return _failure(GatewayError(497, "ACCESS_DENIED", reason), {})
 
 
 async def _ok(_: web.Request) -> web.Response:
@@ -67,13 +75,13 @@ async def _root(request: web.Request) -> web.StreamResponse:
         return _failure(error, headers)
     answer = Answer(asyncio.get_running_loop())
     try:
-        request.app[THREADS].submit(run, request.app[ENGINE], statement, answer)
+        request.app[THREADS][statement.user].submit(run, request.app[ENGINE], statement, answer)
         return await _send(request, answer, headers)
     finally:
         answer.abandon()
         # A reading statement whose client is gone only costs; a writing one runs on, since its sender may retry.
         if not answer.ended and statement.data is None and gives_rows(statement.sql):
-            request.app[THREADS].submit(request.app[ENGINE].kill, statement.query_id)
+            asyncio.get_running_loop().run_in_executor(None, request.app[ENGINE].kill, statement.query_id)
 
 
 def _user(request: web.Request) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from infra.embedded import registry_errors as errors
+from infra.embedded.local_only import refuse_foreign
 from infra.embedded.registry_avro import Level
 from infra.embedded.registry_service import RegistryService
 from infra.embedded.registry_state import GLOBAL, Version
@@ -22,10 +23,14 @@ routes = web.RouteTableDef()
 
 def make_app(service: RegistryService) -> web.Application:
     """Return the application that serves the service."""
-    app = web.Application(middlewares=[_errors_as_json])
+    app = web.Application(middlewares=[refuse_foreign(_refusal), _errors_as_json])
     app[SERVICE] = service
     app.add_routes(routes)
     return app
+
+
+def _refusal(reason: str) -> web.Response:
+    return _answer({"error_code": 403, "message": reason}, 403)
 
 
 @web.middleware

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -241,6 +242,24 @@ def test_kill_query_by_the_clients_id(client: Client, clickhouse_url: str) -> No
     assert "Code: 394" in answers[0].text
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "https://example.org"}, {"Host": "rebound.example.org"}])
+def test_web_pages_are_refused(clickhouse_url: str, registry_url: str, headers: dict[str, str]) -> None:
+    assert requests.post(clickhouse_url, data="SELECT 1", headers=headers, timeout=10).status_code == 403
+    assert requests.get(f"{registry_url}/subjects", headers=headers, timeout=10).status_code == 403
+
+
+def test_a_client_that_leaves_ends_its_query(client: Client, clickhouse_url: str) -> None:
+    sql = "SELECT sum(sleepEachRow(0.5)) FROM numbers(60) SETTINGS max_block_size = 1"
+    options = {"query": sql, "query_id": "left-1"}
+    with pytest.raises(requests.Timeout):
+        requests.get(clickhouse_url, params=options, timeout=1)
+    running = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = 'left-1'"
+    deadline = time.monotonic() + 20
+    while client.query(running).result_rows[0][0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert client.query(running).result_rows == [(0,)]
+
+
 class TestReader:
     def test_reads_tables_system_numbers_and_merge(self, reader: Client, client: Client, table: str) -> None:
         client.command(f"INSERT INTO {table} VALUES (1, 'a', 0)")
@@ -312,22 +331,29 @@ def test_second_owner_gets_a_sentence_and_data_survive_sigkill(tmp_path: Path) -
     store, port = tmp_path / "store", free_port()
     command = tethered([sys.executable, "-m", "infra.embedded.gateway", "--path", str(store), "--port", str(port)])
     url = f"http://127.0.0.1:{port}"
-    first = subprocess.Popen(command)
-    _await(url)
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert second.returncode == 1
-    assert f"{store} is in use by another process" in second.stderr
-    assert "Traceback" not in second.stderr
-    for sql in ("CREATE TABLE kept (x UInt8) ENGINE = MergeTree ORDER BY x", "INSERT INTO kept VALUES (7)"):
-        assert requests.post(url, data=sql, timeout=30).status_code == 200
-    first.kill()
-    first.wait()
-    third = subprocess.Popen(command)
-    _await(url)
-    assert requests.post(url, data="SELECT x FROM kept", timeout=30).text == "7\n"
-    third.terminate()
-    assert third.wait(20) == 0
+    with _running(command, url) as first:
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert second.returncode == 1
+        assert f"{store} is in use by another process" in second.stderr
+        assert "Traceback" not in second.stderr
+        for sql in ("CREATE TABLE kept (x UInt8) ENGINE = MergeTree ORDER BY x", "INSERT INTO kept VALUES (7)"):
+            assert requests.post(url, data=sql, timeout=30).status_code == 200
+        first.kill()
+    with _running(command, url) as third:
+        assert requests.post(url, data="SELECT x FROM kept", timeout=30).text == "7\n"
+        third.terminate()
+        assert third.wait(20) == 0
     assert list((store / "incoming").iterdir()) == []
+
+
+@contextmanager
+def _running(command: list[str], url: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(command) as process:
+        try:
+            _await(url)
+            yield process
+        finally:
+            process.kill()
 
 
 def _await(url: str) -> None:

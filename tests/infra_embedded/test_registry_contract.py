@@ -2,12 +2,11 @@
 
 import io
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +147,7 @@ class TestClient:
 def test_restart_and_sigkill_keep_everything(kafka: str, tmp_path: Path) -> None:
     port = free_port()
     options = ["--bootstrap", kafka, "--port", str(port), "--topic", "_schemas_restarted"]
-    first, url = _start(options, port, tmp_path)
-    with SchemaRegistryClient({"url": url}) as client:
+    with _running(options, port, tmp_path) as (first, url), SchemaRegistryClient({"url": url}) as client:
         client.set_compatibility(level="FULL")
         schema_id = client.register_schema("kept", _avro(OLD_ID))
         client.register_schema("gone", _avro(NAME))
@@ -157,31 +155,37 @@ def test_restart_and_sigkill_keep_everything(kafka: str, tmp_path: Path) -> None
         highest = client.register_schema("erased", _avro(OLD_ID, NAME))
         client.delete_subject("erased")
         client.delete_subject("erased", permanent=True)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    second, url = _start(options, port, tmp_path)
-    with SchemaRegistryClient({"url": url}) as client:
+        first.kill()
+    with _running(options, port, tmp_path) as (second, url), SchemaRegistryClient({"url": url}) as client:
         assert client.get_subjects() == ["kept"]
         assert client.get_schema(schema_id).schema_str == parse(_record(OLD_ID)).text
         assert client.get_compatibility() == "FULL"
         assert client.register_schema("new", _avro({"name": "x", "type": "int"})) == highest + 1
-    second.terminate()
-    assert second.wait(15) == 0
+        second.terminate()
+        assert second.wait(15) == 0
 
 
-def _start(options: list[str], port: int, folder: Path) -> tuple["subprocess.Popen[bytes]", str]:
+@contextmanager
+def _running(options: list[str], port: int, folder: Path) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
     url = f"http://127.0.0.1:{port}"
     command = tethered([sys.executable, "-m", "infra.embedded.registry", *options])
-    with (folder / "registry.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+    with (folder / "registry.log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            _await(process, f"{url}/subjects", folder / "registry.log")
+            yield process, url
+        finally:
+            process.kill()
+
+
+def _await(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if requests.get(f"{url}/subjects", timeout=5).ok:
-                return process, url
+            if requests.get(url, timeout=5).ok:
+                return
         except requests.ConnectionError:
             time.sleep(0.05)
-    pytest.fail((folder / "registry.log").read_text())
+    pytest.fail(log.read_text())
 
 
 _ENUM = {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}, "default": "A"}
