@@ -54,7 +54,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher
         deadline = monotonic() + timeout_s
         while True:
-            if self._owner.positions.version != version or fetcher._subscriptions.reassignment_in_progress:
+            moved = self._owner.positions.version != version
+            if not partitions or moved or fetcher._subscriptions.reassignment_in_progress:
                 return {}
             self._keep_records_as_they_are(fetcher)
             records = await self._fetch_records(

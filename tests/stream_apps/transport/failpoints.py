@@ -35,6 +35,7 @@ def fetch_across_seek() -> None:
     async def crossed(self: BatchConsumer) -> None:
         live = {tp for tp in self.assignment() if self._is_changelog_tp(tp)}
         in_flight = asyncio.ensure_future(self._fetch_from(live, _LINGER_S))
+        await asyncio.sleep(0.3)  # it is sent
         while not self._thread._ensure_consumer()._fetcher._fetch_waiters:  # noqa: ASYNC110  (another thread's)
             await asyncio.sleep(0.01)
         live.clear()
