@@ -9,6 +9,7 @@ import fcntl
 import re
 import shutil
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ READER = "reader"
 USERS = ("default", READER)
 _SESSIONS = 256
 _LOCK_WAIT_S = 30
+_OWNER_WAIT_S = 2.0
 # The engine gives its own ids; a client's id travels as the statement's comment.
 _ID = "Settings['log_comment']"
 _KILL = re.compile(r"\s*KILL\s+QUERY\s", re.IGNORECASE)
@@ -159,16 +161,22 @@ def _prepare(handle: Any, statement: Statement) -> None:
 
 
 def _own(file: Path) -> Any:
+    """Take the lock, waiting a little for an owner that was just killed."""
     handle = file.open("a")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        handle.close()
-        raise DirectoryInUse(
-            f"{file.parent} is in use by another process, and ClickHouse's embedded engine allows one owner of a "
-            "directory; stop that process, or name another directory."
-        ) from error
-    return handle
+    deadline = time.monotonic() + _OWNER_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            handle.close()
+            raise DirectoryInUse(
+                f"{file.parent} is in use by another process, and ClickHouse's embedded engine allows one owner of a "
+                "directory; stop that process, or name another directory."
+            ) from error
 
 
 def _config(max_memory: int) -> str:

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -40,11 +41,16 @@ def _read_all(bootstrap: str, topic: str, partitions: int) -> list[bytes | None]
     return values
 
 
-@pytest.mark.slow
-def test_sigkill_loses_nothing_acknowledged(
-    kafka_jars: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def server(kafka_jars: list[Path], tmp_path: Path) -> Iterator[KafkaServer]:
+    """A broker of the test's own, which the test may kill."""
     server = KafkaServer(tmp_path / "kafka", kafka_jars)
+    yield server
+    server.stop()
+
+
+@pytest.mark.slow
+def test_sigkill_loses_nothing_acknowledged(server: KafkaServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.start(timeout=120)
     address = server.bootstrap
     _create_topic(address, "killed", 4)
@@ -72,35 +78,31 @@ def test_sigkill_loses_nothing_acknowledged(
         assert server.bootstrap == address
     assert producer.flush(60) == 0
     stored = _read_all(address, "killed", 4)
-    server.stop()
     assert len(acked) == sent > 1_000
     assert acked <= set(stored)
     assert len(stored) == len(set(stored)), "an idempotent producer's retries are stored once"
 
 
-def test_restart_keeps_address_and_data(kafka_jars: list[Path], tmp_path: Path) -> None:
-    server = KafkaServer(tmp_path / "kafka", kafka_jars)
+@pytest.mark.slow
+def test_restart_keeps_address_and_data(server: KafkaServer, kafka_jars: list[Path]) -> None:
     server.start(timeout=120)
     first = server.bootstrap
     _create_topic(first, "kept", 1)
-    producer = Producer({"bootstrap.servers": first})
+    producer = Producer({"bootstrap.servers": first, "log_level": 0})
     producer.produce("kept", b"value")
     assert producer.flush(30) == 0
     server.stop()
-
-    again = KafkaServer(tmp_path / "kafka", kafka_jars)
-    again.start()
-    assert again.bootstrap == first
+    server.start()
+    assert server.bootstrap == first
     assert _read_all(first, "kept", 1) == [b"value"]
-    second = KafkaServer(tmp_path / "kafka", kafka_jars)
-    with pytest.raises(KafkaFailed, match="Another broker is using"):
-        second.start()
-    again.stop()
 
-    kept = int(first.rpartition(":")[2])
-    with socket.create_server(("127.0.0.1", kept)):
-        again.prepare()
-    assert again.bootstrap != first
+    with pytest.raises(KafkaFailed, match="Another broker is using"):
+        KafkaServer(server.folder, kafka_jars).start()
+    assert _read_all(first, "kept", 1) == [b"value"], "the second one disturbed nothing"
+    server.stop()
+    with socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))):
+        server.prepare()
+    assert server.bootstrap != first
 
 
 def test_no_orphan_when_the_parent_is_killed(kafka_jars: list[Path], tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import requests
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient, SchemaRegistryError
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infra.embedded.ports import free_port
 from infra.embedded.registry_avro import InvalidSchema, Level, incompatibilities, parse
@@ -217,7 +219,10 @@ def test_single_edits_by_level(edit: str, new: str, backward: bool, forward: boo
 
 
 def _fastavro_reads(writer: str, reader: str) -> bool:
-    rows = [{"id": 1, "kind": "A"}, {"id": 2**40, "kind": "B"}]
+    return _reads([{"id": 1, "kind": "A"}, {"id": 2**40, "kind": "B"}], writer, reader)
+
+
+def _reads(rows: list[dict[str, Any]], writer: str, reader: str) -> bool:
     buffer = io.BytesIO()
     fastavro.writer(buffer, fastavro.parse_schema(json.loads(writer)), rows)
     buffer.seek(0)
@@ -242,3 +247,35 @@ def _fastavro_reads(writer: str, reader: str) -> bool:
 def test_invalid_schemas_are_refused(text: str) -> None:
     with pytest.raises(InvalidSchema):
         parse(text)
+
+
+_TYPES: list[tuple[Any, Any]] = [("int", 0), ("long", 0), ("double", 0.0), ("string", ""), (["null", "string"], None)]
+_SAMPLES: dict[str, Any] = {"int": 3, "long": 2**40, "double": 0.5, "string": "x", "null": None}
+
+
+@st.composite
+def _random_records(draw: st.DrawFn) -> list[Field]:
+    names = draw(st.lists(st.sampled_from("abcd"), unique=True, max_size=4))
+    fields: list[Field] = []
+    for name in names:
+        kind, default = draw(st.sampled_from(_TYPES))
+        fields.append({"name": name, "type": kind, **({"default": default} if draw(st.booleans()) else {})})
+    return fields
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_random_records(), min_size=2, max_size=5))
+def test_backward_transitive_means_that_the_newest_reads_all(chain: list[list[Field]]) -> None:
+    texts = [_record(*fields) for fields in chain]
+    accepted = not incompatibilities(texts[-1], texts[:-1], Level.BACKWARD_TRANSITIVE)
+    assert accepted is all(_reads_samples(fields, texts[-1]) for fields in chain[:-1])
+
+
+def _reads_samples(writer: list[Field], reader: str) -> bool:
+    """Whether fastavro reads a row of each branch of each field."""
+    branches = [field["type"] if isinstance(field["type"], list) else [field["type"]] for field in writer]
+    rows = [
+        {field["name"]: _SAMPLES[kinds[index % len(kinds)]] for field, kinds in zip(writer, branches, strict=True)}
+        for index in range(2)
+    ]
+    return _reads(rows, _record(*writer), reader)
