@@ -88,6 +88,8 @@ class Checkpoints:
             self._pass("measures.flushed")
             if all(self._holdings.holds(h) for h in due):
                 self._changelog.note(written)
+            for h in due:
+                self._holdings.stored(h)
             for ack in acks:
                 await ack()
             metrics.CHECKPOINT_SECONDS.observe(time.perf_counter() - started)

@@ -50,7 +50,7 @@ class Holdings:
     ) -> None:
         self._app, self._changelog, self._plans, self._rules = app, changelog, plans, rules
         self._guard, self._resume = guard, resume
-        self._resumed: set[Place] = set()
+        self._stored_here: set[Place] = set()
         self._held: dict[Place, Held] = {}
         self._stored: dict[Place, Records] = {}
         self.generation = -1
@@ -74,8 +74,7 @@ class Holdings:
         self.sync()
         held = self._held.get(place)
         if held is None:
-            resume = self._resume and place not in self._resumed
-            self._resumed.add(place)
+            resume = self._resume and place not in self._stored_here
             records = self._stored.pop(place, None) or Records()
             partition = Partition(self._plans[place.family], records, self._rules, resume_dead_letters=resume)
             guard = OffsetGuard(enabled=self._guard)
@@ -94,6 +93,10 @@ class Holdings:
     def all(self) -> Iterable[Held]:
         """Every held partition."""
         return self._held.values()
+
+    def stored(self, held: Held) -> None:
+        """Note that a checkpoint of the partition was written: its breaker's counters are its own from now on."""
+        self._stored_here.add(held.place)
 
     def holds(self, held: Held) -> bool:
         """Whether the state is of the present generation."""

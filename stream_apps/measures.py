@@ -110,15 +110,17 @@ class MeasuresStage:
                 self._written.set()
                 if self._holdings.ready and not self._draining:
                     await self._checkpoints.tell_heads(HEARTBEAT_S, now)
-                    self._stop_when_tripped()
+                    await self._stop_when_tripped(self._checkpoints)
 
     def _due(self, now: float, held: Held) -> bool:
         limit = self._config.checkpoint_rows
         return held.partition.waiting >= limit or now - held.flushed_at >= self._config.checkpoint_s
 
-    def _stop_when_tripped(self) -> None:
+    async def _stop_when_tripped(self, checkpoints: Checkpoints) -> None:
+        """Stop for good, after what led to it is stored: the next start must know, and a release must not meet it again."""
         for family in FAMILIES:
             if reason := self._holdings.reason_to_stop(family):
+                await checkpoints.write(lambda _: True)
                 stop_for_dead_letters(family, reason)
 
     # -- batches

@@ -162,3 +162,4 @@ class MeasuresCluster:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL)
             worker.wait()
+        del self.producer  # librdkafka's threads end with it
