@@ -15,7 +15,7 @@ from aiohttp import web
 from infra.embedded.gateway_engine import DirectoryInUse, Engine
 from infra.embedded.gateway_http import make_app
 
-_DRAIN_S = 10.0
+_DRAIN_S = 3.0
 _MIB = 1024 * 1024
 
 
