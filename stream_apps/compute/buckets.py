@@ -88,7 +88,7 @@ class GroupState:
         """Merge coupons (uint32) or registers (uint8) into a sketch; a slot whose sketch did not change does not move."""
         old = self.sketches[u][slot]
         if np.uint8 not in (old.dtype, fresh.dtype):
-            new = np.union1d(old, fresh)
+            new = _united(old, fresh)
             if len(new) == len(old):
                 return
             self.sketches[u][slot] = new if len(new) <= SPARSE_MAX else registers_of(new)
@@ -161,6 +161,16 @@ class GroupState:
         """Bytes of the arrays."""
         arrays = [self.rows, self.late, self.values, *self.bins]
         return sum(a.nbytes for a in arrays) + sum(s.nbytes for held in self.sketches for s in held)
+
+
+def _united(old: Array, fresh: Array) -> Array:
+    """Union of two sets of coupons, each without repeats."""
+    if not len(old):
+        return fresh
+    both = np.concatenate((old, fresh))
+    both.sort()
+    out: Array = both[np.concatenate(([True], both[1:] != both[:-1]))]
+    return out
 
 
 def _raised(old: Array, fresh: Array) -> Array:

