@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from infra.replay.shapes import CONTEXT
+from footlights.client import CONTEXT
 
 IDS: Final = ("user_id", "anonymous_id", "session_id", "message_id")
 #: Keys of each table of the file; None: free names.

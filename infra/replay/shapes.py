@@ -10,12 +10,12 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache
 from typing import Any, Final
 
+from footlights.checks import NO_IDS
 from footlights.names import family_of
 
 from infra.replay.event import Refused, in_range
 from schemas.families import BOOLEAN, DOUBLE, ENVELOPE, FAMILIES, LONG, STRING
 
-CONTEXT: Final = ("device", "browser", "os", "city", "country", "app_version", "campaign")
 _MAX_LONG: Final = (1 << 63) - 1
 
 
@@ -67,10 +67,17 @@ def split_columns(event_name: str, properties: Mapping[str, Any]) -> tuple[dict[
 
 
 def identifier(value: object) -> str | None:
-    """A user's id as text; None when there is none."""
+    """An id as text; None when there is none, or a placeholder that a bug wrote.
+
+    Examples
+    --------
+    >>> identifier(42), identifier(" u-1 "), identifier("undefined"), identifier(True)
+    ('42', 'u-1', None, None)
+    """
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    return str(value) or None
+    text = str(value).strip()
+    return None if text.lower() in NO_IDS else text
 
 
 def iso_ms(text: object) -> int:
@@ -91,9 +98,10 @@ def iso_ms(text: object) -> int:
     if not isinstance(text, str):
         raise Refused("timestamp unreadable")
     try:
-        return epoch_ms(datetime.fromisoformat(text), UTC)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise Refused("timestamp unreadable") from error
+    return epoch_ms(moment, UTC)
 
 
 def epoch_ms(moment: datetime, zone: tzinfo) -> int:

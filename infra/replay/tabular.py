@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.replay.event import Event, Origin, Refused, in_range
 from infra.replay.mapping import BadMapping, Mapping, Source
-from infra.replay.shapes import columns_of, epoch_ms, fitted
+from infra.replay.shapes import columns_of, epoch_ms, fitted, identifier
 
 _MAX_DIGITS = 30
 
@@ -65,7 +65,7 @@ class CsvParser:
         mapping = self._mapping
         name = _event_name(mapping, row)
         occurred = _time_ms(mapping, row[mapping.time_column])
-        ids = {k: str(v) for k, s in mapping.ids.items() if (v := _value(s, row)) is not None}
+        ids = {k: identifier(_value(s, row)) for k, s in mapping.ids.items()}
         if not ids.get("user_id") and not ids.get("anonymous_id"):
             raise Refused("neither user_id nor anonymous_id")
         original = ids.get("message_id")

@@ -33,15 +33,15 @@ SCRIPTED: tuple[Incident, ...] = (
         "The payment provider refuses three payments of four.",
     ),
     Incident(
-        CRASH_WAVE, 0.48, 0.56, 0.15, "crashes", "up",
+        CRASH_WAVE, 0.48, 0.56, 0.15, "error_ratio", "up",
         "A release of the app crashes after one record in seven, and the API answers with 500.",
     ),
     Incident(
-        SLOW_PAGE, 0.62, 0.72, 8.0, "page_load_mean_ms", "up",
+        SLOW_PAGE, 0.62, 0.72, 8.0, "page_load_p95_ms", "up",
         "The event page takes eight times as long to load.",
     ),
     Incident(
-        BOT_FLOOD, 0.80, 0.90, 0.50, "bot_records", "up",
+        BOT_FLOOD, 0.80, 0.90, 0.50, "page_views", "flat",
         "Every second record is a bot's page view; page_views must not move.",
     ),
 )  # fmt: skip

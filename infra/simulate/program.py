@@ -73,9 +73,10 @@ class Program:
     """All hosted events of a run, by the moment at which they go on sale."""
 
     def __init__(self, script: Script, random: Random) -> None:
-        count = max(8, min(400, script.events // 3_000))
+        count = max(12, min(400, script.events // 1_000))
         self.events = sorted((_draw(script, n, count, random) for n in range(count)), key=lambda e: e.opens)
-        self._on_sale = 0
+        self._announced = 0
+        self._on_sale: list[HostedEvent] = []
 
     def bursts(self) -> tuple[Burst, ...]:
         """The rushes that on-sales during the run bring: a few big ones."""
@@ -83,21 +84,26 @@ class Program:
         return tuple(Burst(e.opens, 0.8, 0.012) for e in late[:: max(1, len(late) // 6)])
 
     def choose(self, share: float, random: Random) -> HostedEvent:
-        """A hosted event on sale at a share of the span; those that opened last are asked for most."""
-        while self._on_sale < len(self.events) and self.events[self._on_sale].opens <= share:
-            self._on_sale += 1
-        for _ in range(4):
+        """A hosted event on sale at a share of the span; those that opened last are asked for most.
+
+        There always is one: flagships open with the run and outlast it.
+        """
+        while self._announced < len(self.events) and self.events[self._announced].opens <= share:
+            self._on_sale.append(self.events[self._announced])
+            self._announced += 1
+        while True:
             back = random.random()
-            chosen = self.events[int((1 - back * back) * self._on_sale) - 1]
+            chosen = self._on_sale[int((1 - back * back) * len(self._on_sale)) - 1]
             if not chosen.closed:
-                break
-        return chosen
+                return chosen
+            self._on_sale.remove(chosen)
 
 
 def _draw(script: Script, number: int, count: int, random: Random) -> HostedEvent:
     city, country, currency = CITIES[number % len(CITIES)]
-    opens = 0.0 if number < max(3, count // 3) else random.random() * 0.8
-    begins = opens + 0.06 + random.random() * 0.3
+    flagship = number % 4 == 0
+    opens = 0.0 if flagship or number < count // 3 else random.random() * 0.8
+    begins = 1.5 if flagship else opens + 0.06 + random.random() * 0.3
     cents = 1_500 + int(random.random() ** 2 * 12_000)
     return HostedEvent(
         hosted_event_id=f"he-{script.seed}-{number}",
@@ -107,9 +113,9 @@ def _draw(script: Script, number: int, count: int, random: Random) -> HostedEven
         country=country,
         currency=currency,
         price_minor=max(1, round(cents * _PER_CENT[currency])),
-        capacity=40 + int(random.random() ** 3 * 600),
+        capacity=(10_000 + script.events if flagship else 40) + int(random.random() ** 3 * 600),
         opens=opens,
         begins=begins,
         ends=begins + 0.04,
-        cancelled=opens + (begins - opens) * 0.8 if random.random() < 0.05 else None,
+        cancelled=opens + (begins - opens) * 0.8 if random.random() < 0.05 and not flagship else None,
     )

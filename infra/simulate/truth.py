@@ -24,9 +24,11 @@ _REPEATS_KEPT: Final = 200_000
 
 @dataclass
 class Tally:
-    """Sums over records; ratios are made of them at the end."""
+    """Sums over records; ratios and quantiles are made of them at the end."""
 
     counts: Counter[str] = field(default_factory=Counter)
+    page_loads: Counter[int] = field(default_factory=Counter)
+    latencies: Counter[int] = field(default_factory=Counter)
 
     def add(self, event: Event) -> None:
         """Count a record that is no repeat."""
@@ -36,6 +38,7 @@ class Tally:
             add["bot_records" if event.automatic else "page_views"] += 1
         elif name == "operation_timed":
             add["api_requests"] += 1
+            self.latencies[fields["response_time_ms"]] += 1
             add["api_errors"] += int(fields["status"] >= 500 or "error" in fields)
         elif name in {"crash", "payment_attempted", "payment_authorised", "payment_failed", "checkout_started"}:
             add[name] += 1
@@ -49,8 +52,7 @@ class Tally:
             add["ratings"] += 1
             add["ratings_satisfied"] += int(fields["rating"] >= 4)
         elif name == "page_loaded":
-            add["page_loads"] += 1
-            add["page_load_ms"] += fields["response_time_ms"]
+            self.page_loads[fields["response_time_ms"]] += 1
 
     def _money(self, name: str, event: Event) -> None:
         amount = reporting_minor(event.fields["amount_minor"], event.fields["currency"], event.occurred_at_ms)
@@ -83,7 +85,9 @@ class Tally:
             "api_errors": of["api_errors"],
             "error_ratio": _ratio(of["api_errors"], of["api_requests"]),
             "crashes": of["crash"],
-            "page_load_mean_ms": _ratio(of["page_load_ms"], of["page_loads"]),
+            "api_latency_p50_ms": _quantile(self.latencies, 0.5),
+            "api_latency_p95_ms": _quantile(self.latencies, 0.95),
+            "page_load_p95_ms": _quantile(self.page_loads, 0.95),
         }
 
 
@@ -170,6 +174,16 @@ class Truth:
 
 def _ratio(part: int | float | None, whole: int) -> float | None:
     return None if not whole or part is None else part / whole
+
+
+def _quantile(values: Counter[int], q: float) -> int | None:
+    """The nearest-rank quantile: the least value that a share q of all does not exceed."""
+    left = q * values.total()
+    for value, count in sorted(values.items()):
+        left -= count
+        if left <= 0:
+            return value
+    return None
 
 
 def _day(number: int) -> str:

@@ -23,7 +23,7 @@ _TYPICAL_MS: Final = {
     "POST /login": 120, "home": 700, "event": 900,
 }  # fmt: skip
 _REASONS: Final = ("card_declined", "insufficient_funds", "timeout", "expired_card")
-_SHARES: Final = {"fails": 0.03, "retries": 0.6, "refunds": 0.03, "errors": 0.003, "crashes": 0.003}
+_SHARES: Final = {"fails": 0.03, "retries": 0.6, "refunds": 0.02, "errors": 0.003, "crashes": 0.003}
 
 
 @cache
@@ -49,7 +49,7 @@ def visit(world: World) -> Actor:
         yield world.record("share", who, {"path": f"/events/{hosted.hosted_event_id}"}), world.pause(10)
     if draw() < _SHARES["crashes"]:
         yield crash(world, who), world.pause(5)
-    if draw() < 0.14 and not hosted.closed:
+    if draw() < 0.28 and not hosted.closed:
         yield from _buy(world, _known(who), hosted)
 
 
@@ -120,14 +120,14 @@ def _buy(world: World, who: Who, hosted: HostedEvent) -> _Steps:
 def _bought(world: World, who: Who, hosted: HostedEvent, order: Order, payment: dict[str, object]) -> _Steps:
     yield world.record("checkout_completed", who, payment), world.pause(0.2)
     hosted.sold += order.quantity
-    hosted.keep(order)
     if hosted.sold >= hosted.capacity and not hosted.closed:
         hosted.closed = True
         world.later(world.now_ms, single(world, "hosted_event_sold_out", hosted))
-    refunded = world.random.random() < _SHARES["refunds"]
-    if refunded:
+    if world.random.random() < _SHARES["refunds"]:
         due = world.now_ms + world.random.expovariate(1.0) * 0.04 * world.script.span_ms
         world.later(due, refund(world, hosted, order, "changed_mind"))
+    else:
+        hosted.keep(order)
     yield world.record("ticket_purchased", who, {**payment, "ticket_id": f"t-{order.order_id}"}), world.pause(1)
 
 
