@@ -206,13 +206,17 @@ class Deduplicator:
         held.following += 1
 
     def load(self, records: Iterable[Record], clock_ms: int) -> None:
-        """Take over stored chunks, of whatever writers; `clock_ms` is the log's time at the last checkpoint."""
+        """Take over stored chunks, of whatever writers.
+
+        `clock_ms` is the log's time behind the first row that comes again. Chunks of a torn checkpoint know later times;
+        with those the rows between would be older than they were.
+        """
         by_shard: dict[int, list[Record]] = {}
         for record in records:
             by_shard.setdefault(record.bucket, []).append(record)
         for number, stored in by_shard.items():
             self.shards[number] = _restored(stored)
-        self.clock_ms = max([clock_ms, *(s.touched_ms for s in self.shards.values())])
+        self.clock_ms = clock_ms
 
     @property
     def size_bytes(self) -> int:

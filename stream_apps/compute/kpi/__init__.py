@@ -1,0 +1,1 @@
+"""The KPI stage without Kafka: contributions, watermarks, due windows, published points."""

@@ -1,0 +1,166 @@
+"""What each source partition contributes to each bucket, and the buckets that they add up to.
+
+In: partials of the measures stage.
+Out: buckets of one level, hot ones as cells, and which series of which buckets changed.
+Never: an older contribution over a newer one, or one that is added twice: a newer one replaces, sketches unite.
+
+A contribution's identity is (family, source partition, level, bucket): its record is cumulative up to its source offset. Buckets
+that were not touched for long are dropped from memory and made again from the stored records when they are asked for.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from schemas.cells import Cells, Key, key_of
+from schemas.partials import ADDITIVE, SKETCH, AdditivePart, unpack_additive, unpack_sketch
+from stream_apps.compute.records import Record, Records
+
+HOT_BUCKETS = 6_000
+Group = tuple[str, tuple[str, ...]]  # family, dimensions
+
+
+class Changes:
+    """Buckets that changed since they were last asked for: level, (family, dimensions), key to buckets."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, dict[Group, dict[Key, set[int]]]] = {}
+
+    def mark(self, level: int, group: Group, key: Key, bucket: int) -> None:
+        """Note a change."""
+        self.of.setdefault(level, {}).setdefault(group, {}).setdefault(key, set()).add(bucket)
+
+
+class Contributions:
+    """All contributions, over a store of records that a checkpoint writes.
+
+    Parameters
+    ----------
+    records
+        Stored records; new ones are put there and listed in `written` until the checkpoint takes them.
+    """
+
+    def __init__(self, records: Records, newest: dict[tuple[str, int, str], int] | None = None) -> None:
+        self._records = records
+        self._hot: OrderedDict[tuple[int, int], Cells] = OrderedDict()
+        self._parts: dict[tuple[int, int, str], list[AdditivePart]] = {}
+        self.changes = Changes()
+        self.written: dict[tuple[int, int, str, str], Record] = {}
+        #: (family, level, tenant) to the greatest bucket that holds a row.
+        self.newest: dict[tuple[str, int, str], int] = newest or {}
+
+    def take(self, partial: dict[str, Any], offset: int, now_ms: int) -> None:
+        """Take an additive record or a sketch piece; `offset` is its own in the `measures` topic.
+
+        What is stored already marks its series as changed all the same: after a crash nobody knows whether they were published.
+        """
+        level, bucket, family, partition = partial["level"], partial["bucket"], partial["family"], partial["partition"]
+        cells = self.cells(level, bucket)
+        origin = f"{family}/{partition}"
+        if partial["kind"] == ADDITIVE:
+            fresh = self._replace(cells, level, bucket, family, origin, partial)
+            piece = origin
+        else:
+            self._unite(cells, level, bucket, family, partial["body"])
+            fresh, piece = True, f"{origin}/{partial['piece']}/{partial['generation']}"
+        if fresh:
+            stamp = partial["offset"] if partial["kind"] == ADDITIVE else offset
+            record = Record(level, bucket, partial["kind"], piece, stamp, now_ms, partial["body"])
+            self._records.put(0, record)
+            self.written[record.key] = record
+
+    def _replace(
+        self, cells: Cells, level: int, bucket: int, family: str, origin: str, partial: dict[str, Any]
+    ) -> bool:
+        parts = unpack_additive(partial["body"])
+        for part in parts:
+            self._mark(level, bucket, family, part)
+        place = (level, bucket, origin)
+        old = self._stored(level, bucket, origin)
+        if old is not None and partial["offset"] <= old.offset:
+            return False
+        if old is not None:
+            for part in self._parts.get(place) or unpack_additive(old.body):
+                _add(cells, family, part, -1)
+        for part in parts:
+            _add(cells, family, part, 1)
+        self._parts[place] = parts
+        return True
+
+    def _mark(self, level: int, bucket: int, family: str, part: AdditivePart) -> None:
+        for dims in part.dims:
+            key = key_of(dims)
+            self.changes.mark(level, (family, part.by), key, bucket)
+            place = (family, level, key[0])
+            self.newest[place] = max(self.newest.get(place, bucket), bucket)
+
+    def _unite(self, cells: Cells, level: int, bucket: int, family: str, body: bytes) -> None:
+        part = unpack_sketch(body)
+        for i, dims in enumerate(part.dims):
+            key = key_of(dims)
+            for name, sketches in part.sketches.items():
+                if len(sketches[i]):
+                    cells.add(name, key, sketches[i])
+            self.changes.mark(level, (family, part.by), key, bucket)
+            if part.by:
+                self.changes.mark(level, (family, ()), key[:1], bucket)
+
+    def _stored(self, level: int, bucket: int, origin: str) -> Record | None:
+        for record in self._records.of(level, bucket):
+            if record.kind == ADDITIVE and record.piece == origin:
+                return record
+        return None
+
+    def cells(self, level: int, bucket: int) -> Cells:
+        """A bucket's cells, made again from its records when they had gone cold."""
+        place = (level, bucket)
+        held = self._hot.get(place)
+        if held is None:
+            held = self._hot[place] = Cells()
+            for record in self._records.of(level, bucket):
+                family, partition = record.piece.split("/")[:2]
+                if record.kind == ADDITIVE:
+                    parts = self._parts[level, bucket, f"{family}/{partition}"] = unpack_additive(record.body)
+                    for part in parts:
+                        _add(held, family, part, 1)
+                elif record.kind == SKETCH:
+                    united = unpack_sketch(record.body)
+                    for i, dims in enumerate(united.dims):
+                        for name, sketches in united.sketches.items():
+                            if len(sketches[i]):
+                                held.add(name, key_of(dims), sketches[i])
+        self._hot.move_to_end(place)
+        return held
+
+    def span(self, level: int, first: int, last: int) -> dict[int, Cells]:
+        """Cells of the buckets first … last that hold anything."""
+        return {b: self.cells(level, b) for b in range(first, last + 1) if self._known(level, b)}
+
+    def _known(self, level: int, bucket: int) -> bool:
+        return (level, bucket) in self._hot or bool(self._records.of(level, bucket))
+
+    def evict(self) -> None:
+        """Drop the buckets from memory that were not touched for longest."""
+        while len(self._hot) > HOT_BUCKETS:
+            (level, bucket), _ = self._hot.popitem(last=False)
+            for place in [p for p in self._origins(level, bucket) if p in self._parts]:
+                del self._parts[place]
+
+    def _origins(self, level: int, bucket: int) -> Iterator[tuple[int, int, str]]:
+        for record in self._records.of(level, bucket):
+            if record.kind == ADDITIVE:
+                yield level, bucket, record.piece
+
+
+def _add(cells: Cells, family: str, part: AdditivePart, sign: int) -> None:
+    for i, dims in enumerate(part.dims):
+        key = key_of(dims)
+        cells.add_rows(family, part.by, key, sign * int(part.rows[i]), sign * int(part.late[i]))
+        for name, value in zip(part.names, part.values[i].tolist(), strict=True):
+            if value:
+                cells.add(name, key, sign * value)
+        for name, counts in part.bins.items():
+            if counts[i].any():
+                cells.add(name, key, sign * counts[i].astype(np.int64))

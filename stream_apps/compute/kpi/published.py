@@ -1,0 +1,138 @@
+"""What was published of each window: revision, value, whether it was final.
+
+In: points.
+Out: chunks of 64 windows as records.
+Never: a revision that is given twice for different values.
+"""
+
+import math
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+import msgpack
+import numpy as np
+import zstandard
+
+from stream_apps.compute.records import Record, Records
+
+POINTS = "points"
+CHUNK = 64
+NONE, OPEN, FINAL = 0, 1, 2
+_NULL = float("nan")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One KPI of one tenant in one kind of window, for one value of its dimensions."""
+
+    kpi: str
+    window: str
+    by: tuple[str, ...]
+    key: tuple[str, ...]
+
+    @property
+    def piece(self) -> str:
+        """The series as part of a record's key."""
+        return "/".join(quote(part, safe="") for part in (self.kpi, self.window, ",".join(self.by), *self.key))
+
+    @staticmethod
+    def parse(piece: str) -> "Series":
+        """Inverse of `piece`."""
+        kpi, window, by, *key = (unquote(part) for part in piece.split("/"))
+        return Series(kpi, window, tuple(by.split(",")) if by else (), tuple(key))
+
+
+@dataclass
+class Chunk:
+    """64 consecutive windows of a series."""
+
+    status: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.uint8))
+    revision: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.int32))
+    value: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.float64))
+
+    def packed(self) -> bytes:
+        """The chunk as bytes."""
+        return zstandard.compress(
+            msgpack.packb([self.status.tobytes(), self.revision.tobytes(), self.value.tobytes()]), 1
+        )
+
+    @staticmethod
+    def unpacked(body: bytes) -> "Chunk":
+        """Inverse of `packed`."""
+        status, revision, value = msgpack.unpackb(zstandard.decompress(body))
+        return Chunk(
+            np.frombuffer(status, np.uint8).copy(),
+            np.frombuffer(revision, np.int32).copy(),
+            np.frombuffer(value, np.float64).copy(),
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """What was published of a window last."""
+
+    status: int
+    revision: int
+    value: float
+
+    def same(self, value: float) -> bool:
+        """Whether a value has the same bits; all nulls are one."""
+        return bits(self.value) == bits(value)
+
+
+def bits(value: float) -> bytes:
+    """64 bits of a value; NaN, which stands for null, is nothing."""
+    return b"" if math.isnan(value) else struct.pack(">d", value)
+
+
+class Published:
+    """States of all windows, over a store of records."""
+
+    def __init__(self, records: Records) -> None:
+        self._chunks: dict[tuple[Series, int], Chunk] = {}
+        self._levels: dict[tuple[Series, int], int] = {}
+        self._changed: set[tuple[Series, int]] = set()
+        #: Windows whose last point was not final, by series.
+        self.open: dict[Series, set[int]] = {}
+        for record in {r.key: r for _, r in records.all() if r.kind == POINTS}.values():
+            newest = next(r for r in records.of(record.level, record.bucket) if r.key == record.key)
+            series = Series.parse(record.piece)
+            chunk = self._chunks[series, record.bucket] = Chunk.unpacked(newest.body)
+            self._levels[series, record.bucket] = record.level
+            held = (np.flatnonzero(chunk.status == OPEN) + record.bucket * CHUNK).tolist()
+            if held:
+                self.open.setdefault(series, set()).update(held)
+
+    def of(self, series: Series, window: int) -> State:
+        """What was published of a window, named by its last bucket."""
+        chunk = self._chunks.get((series, window // CHUNK))
+        if chunk is None:
+            return State(NONE, 0, _NULL)
+        at = window % CHUNK
+        return State(int(chunk.status[at]), int(chunk.revision[at]), float(chunk.value[at]))
+
+    def put(self, series: Series, level: int, window: int, state: State) -> None:
+        """Note what is being published."""
+        place = (series, window // CHUNK)
+        chunk = self._chunks.get(place)
+        if chunk is None:
+            chunk = self._chunks[place] = Chunk()
+            self._levels[place] = level
+        at = window % CHUNK
+        chunk.status[at], chunk.revision[at], chunk.value[at] = state.status, state.revision, state.value
+        self._changed.add(place)
+        if state.status == OPEN:
+            self.open.setdefault(series, set()).add(window)
+        elif series in self.open:
+            self.open[series].discard(window)
+
+    def flush(self, offset: int, now_ms: int) -> list[Record]:
+        """Records of the chunks that changed."""
+        out = [
+            Record(self._levels[p], p[1], POINTS, p[0].piece, offset, now_ms, self._chunks[p].packed())
+            for p in self._changed
+        ]
+        self._changed = set()
+        return out
