@@ -51,7 +51,8 @@ def connect(kafka: str, registry_url: str, folder: Path, source: str) -> Connect
 def records_of(kafka: str, registry_url: str, topics: list[str], source: str) -> list[tuple[str, int, dict[str, Any]]]:
     """(topic, partition, record) of a source, in log order per partition."""
     reader = Consumer({"bootstrap.servers": kafka, "group.id": f"read-{source}", "enable.auto.commit": False})
-    decode = AvroDeserializer(SchemaRegistryClient({"url": registry_url}))
+    registry = SchemaRegistryClient({"url": registry_url})
+    decode = AvroDeserializer(registry)
     ends: dict[tuple[str, int], int] = {}
     for topic in topics:
         for partition in range(TOPICS[topic].partitions):
@@ -70,6 +71,7 @@ def records_of(kafka: str, registry_url: str, topics: list[str], source: str) ->
             if int(message.offset() or 0) + 1 >= ends.get(place, 1 << 62):
                 del ends[place]
     reader.close()
+    registry.close()
     return found
 
 
