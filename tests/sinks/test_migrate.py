@@ -1,0 +1,83 @@
+"""The tables that the migrations make are the tables that are declared."""
+
+from typing import Any
+
+import pytest
+
+from schemas.kpis import KPIS
+from sinks.errors import MigrationError
+from sinks.migrate import LOCK, Migration, migrate, migrations
+from sinks.tables import DATABASE, TABLES
+from sinks.views import VIEWS
+
+pytestmark = pytest.mark.clickhouse
+
+
+def rows(store: Any, sql: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in store.query(sql).result_rows]
+
+
+def test_a_second_run_applies_nothing(store: Any) -> None:
+    assert migrate(store) == []
+    assert len(rows(store, "SELECT DISTINCT kpi FROM footlights.metric_definitions")) == len(KPIS)
+    assert rows(store, f"EXISTS TABLE {LOCK}") == [(0,)]
+
+
+def test_every_column_of_every_table_and_view_has_a_comment(store: Any) -> None:
+    found = rows(store, f"SELECT table, name, comment FROM system.columns WHERE database = '{DATABASE}'")
+    assert {table for table, _, _ in found} == {*TABLES, *VIEWS}
+    assert [(table, name) for table, name, comment in found if len(comment) < 4] == []
+    described = rows(store, f"SELECT name, comment FROM system.tables WHERE database = '{DATABASE}'")
+    assert [name for name, comment in described if not comment] == []
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_the_migrations_make_what_is_declared(store: Any, name: str) -> None:
+    found = rows(
+        store,
+        f"SELECT name, type, comment, default_kind FROM system.columns WHERE database = '{DATABASE}' AND table = '{name}' "
+        "ORDER BY position",
+    )
+    declared = [(c.name, c.type, c.comment, c.default.split(" ")[0]) for c in TABLES[name].columns]
+    assert found == declared
+    [(key, partition)] = rows(
+        store, f"SELECT sorting_key, partition_key FROM system.tables WHERE database = '{DATABASE}' AND name = '{name}'"
+    )
+    assert key == TABLES[name].order_by.strip("()") if "toStartOfHour" not in key else key in TABLES[name].order_by
+    assert partition == TABLES[name].partition_by
+
+
+def test_a_changed_file_is_refused(store: Any) -> None:
+    changed = [Migration(m.name, m.text + "\n-- changed") for m in migrations()]
+    with pytest.raises(MigrationError, match="has changed since it was applied"):
+        migrate(store, available=changed)
+
+
+def test_a_file_with_a_smaller_number_than_an_applied_one_is_refused(store: Any) -> None:
+    with pytest.raises(MigrationError, match="greater number"):
+        migrate(store, available=[Migration("0000_early.sql", "SELECT 1"), *migrations()])
+
+
+def test_an_older_release_does_not_touch_a_newer_store(store: Any) -> None:
+    with pytest.raises(MigrationError, match="newer release"):
+        migrate(store, available=[])
+
+
+def test_retention_follows_the_setting(store: Any) -> None:
+    def kept() -> set[str]:
+        found = rows(
+            store, f"SELECT engine_full FROM system.tables WHERE database = '{DATABASE}' AND name LIKE 'events_%'"
+        )
+        return {text.split("toIntervalDay(")[1].split(")")[0] for (text,) in found}
+
+    migrate(store, 30)
+    assert kept() == {"30"}
+    migrate(store, 365)
+    assert kept() == {"365"}
+
+
+@pytest.mark.parametrize("name", sorted(VIEWS))
+def test_every_view_answers(store: Any, name: str) -> None:
+    columns = [row[0] for row in rows(store, f"DESCRIBE TABLE {DATABASE}.{name}")]
+    assert columns == list(VIEWS[name].comments)
+    rows(store, f"SELECT * FROM {DATABASE}.{name}")
