@@ -42,12 +42,15 @@ class Contributions:
         Stored records; new ones are put there and listed in `written` until the checkpoint takes them.
     """
 
-    def __init__(self, records: Records, newest: dict[tuple[str, int, str], int] | None = None) -> None:
-        self._records = records
+    def __init__(
+        self, records: Records, generation: int, newest: dict[tuple[str, int, str], int] | None = None
+    ) -> None:
+        self._records, self._generation = records, generation
         self._hot: OrderedDict[tuple[int, int], Cells] = OrderedDict()
         self._parts: dict[tuple[int, int, str], list[AdditivePart]] = {}
         self.changes = Changes()
         self.written: dict[tuple[int, int, str, str], Record] = {}
+        self.superseded: list[tuple[tuple[int, int, str, str], int]] = []
         #: (family, level, tenant) to the greatest bucket that holds a row.
         self.newest: dict[tuple[str, int, str], int] = newest or {}
 
@@ -68,33 +71,36 @@ class Contributions:
         if fresh:
             stamp = partial["offset"] if partial["kind"] == ADDITIVE else offset
             record = Record(level, bucket, partial["kind"], piece, stamp, now_ms, partial["body"])
-            self._records.put(0, record)
+            self.superseded += self._records.put(self._generation, record)
             self.written[record.key] = record
 
     def _replace(
         self, cells: Cells, level: int, bucket: int, family: str, origin: str, partial: dict[str, Any]
     ) -> bool:
         parts = unpack_additive(partial["body"])
-        for part in parts:
-            self._mark(level, bucket, family, part)
         place = (level, bucket, origin)
         old = self._stored(level, bucket, origin)
         if old is not None and partial["offset"] <= old.offset:
+            self._mark(level, bucket, family, parts, {})
             return False
-        if old is not None:
-            for part in self._parts.get(place) or unpack_additive(old.body):
-                _add(cells, family, part, -1)
+        before = [] if old is None else self._parts.get(place) or unpack_additive(old.body)
+        self._mark(level, bucket, family, parts, _rows_of(before))
+        for part in before:
+            _add(cells, family, part, -1)
         for part in parts:
             _add(cells, family, part, 1)
         self._parts[place] = parts
         return True
 
-    def _mark(self, level: int, bucket: int, family: str, part: AdditivePart) -> None:
-        for dims in part.dims:
-            key = key_of(dims)
-            self.changes.mark(level, (family, part.by), key, bucket)
-            place = (family, level, key[0])
-            self.newest[place] = max(self.newest.get(place, bucket), bucket)
+    def _mark(self, level: int, bucket: int, family: str, parts: list[AdditivePart], before: dict[Any, int]) -> None:
+        """Mark the series whose rows grew, and learn how far buckets reach."""
+        for part in parts:
+            for dims, rows in zip(part.dims, part.rows.tolist(), strict=True):
+                if before.get((part.by, dims)) != rows:
+                    key = key_of(dims)
+                    self.changes.mark(level, (family, part.by), key, bucket)
+                    place = (family, level, key[0])
+                    self.newest[place] = max(self.newest.get(place, bucket), bucket)
 
     def _unite(self, cells: Cells, level: int, bucket: int, family: str, body: bytes) -> None:
         part = unpack_sketch(body)
@@ -152,6 +158,10 @@ class Contributions:
         for record in self._records.of(level, bucket):
             if record.kind == ADDITIVE:
                 yield level, bucket, record.piece
+
+
+def _rows_of(parts: list[AdditivePart]) -> dict[Any, int]:
+    return {(p.by, dims): rows for p in parts for dims, rows in zip(p.dims, p.rows.tolist(), strict=True)}
 
 
 def _add(cells: Cells, family: str, part: AdditivePart, sign: int) -> None:

@@ -1,0 +1,130 @@
+"""Which windows of which series are to be looked at, and which of them now.
+
+In: changed buckets, the greatest buckets, watermarks, what was published.
+Out: last buckets of windows per series, split into due and left over.
+Never: a window that ends beyond the greatest bucket with a row: it does not exist yet.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from schemas.kpis import KPIS, Kpi
+from schemas.windows import WINDOWS, Window
+from stream_apps.compute.kpi.contributions import Changes, Contributions
+from stream_apps.compute.kpi.published import Published, Series
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Reach = tuple[tuple[str, ...], int, str]  # families, level, tenant
+
+
+@dataclass(frozen=True)
+class Task:
+    """A KPI in one kind of window with one combination of dimensions."""
+
+    kpi: Kpi
+    window: Window
+    by: tuple[str, ...]
+
+
+def tasks(kpis: Iterable[Kpi] = tuple(KPIS.values())) -> list[Task]:
+    """Everything that is computed."""
+    return [Task(k, WINDOWS[w], by) for k in kpis for w in k.windows for by in k.series]
+
+
+class Due:
+    """Finds the windows of one evaluation.
+
+    `done` is the greatest bucket up to which all windows of a reach were published; windows between it and the greatest bucket
+    came into being since, though their own buckets may not have changed.
+    """
+
+    def __init__(self, contributions: Contributions, published: Published, done: dict[Reach, int]) -> None:
+        self._contributions, self._published, self._done = contributions, published, done
+        self._spans: dict[tuple[Any, ...], dict[tuple[str, ...], int]] = {}
+
+    def newest(self, kpi: Kpi, level: int, tenant: str) -> int | None:
+        """Greatest bucket with a row in the KPI's families, for a tenant."""
+        newest = self._contributions.newest
+        return max((newest[f, level, tenant] for f in kpi.families if (f, level, tenant) in newest), default=None)
+
+    def candidates(
+        self, task: Task, changes: Changes, left: dict[Series, Array], limit: int | None
+    ) -> dict[tuple[str, ...], Array]:
+        """Last buckets of the windows to look at, per key; `limit` is the last bucket that the watermark has passed."""
+        found: dict[tuple[str, ...], list[Array]] = {}
+        spread = np.arange(task.window.length)
+        of_level = changes.of.get(task.window.level, {})
+        for family in task.kpi.families:
+            for key, buckets in of_level.get((family, task.by), {}).items():
+                held = np.fromiter(buckets, np.int64, len(buckets))
+                found.setdefault(key, []).append((held[:, None] + spread).reshape(-1))
+        for key, lasts in self._come_into_being(task):
+            found.setdefault(key, []).append(lasts)
+        for series, lasts in left.items():
+            found.setdefault(series.key, []).append(lasts)
+        if limit is not None:
+            for key, lasts in self._closing(task, limit):
+                found.setdefault(key, []).append(lasts)
+        out = {}
+        for key, parts in found.items():
+            newest = self.newest(task.kpi, task.window.level, key[0])
+            lasts = np.unique(np.concatenate(parts))
+            out[key] = lasts[lasts <= (newest if newest is not None else -1)]
+        return out
+
+    def _closing(self, task: Task, limit: int) -> Iterable[tuple[tuple[str, ...], Array]]:
+        for series, windows in self._published.open.items():
+            if (series.kpi, series.window, series.by) == (task.kpi.name, task.window.name, task.by):
+                closing = [w for w in windows if w <= limit]
+                if closing:
+                    yield series.key, np.array(closing, np.int64)
+
+    def _come_into_being(self, task: Task) -> Iterable[tuple[tuple[str, ...], Array]]:
+        level, length = task.window.level, task.window.length
+        if length == 1:
+            return
+        for (families, at, tenant), done in self._done.items():
+            if families != task.kpi.families or at != level:
+                continue
+            newest = self.newest(task.kpi, level, tenant)
+            if newest is None or newest <= done:
+                continue
+            for key, last in self._last_rows(task, done, length).items():
+                end = min(newest, last + length - 1)
+                if key[0] == tenant and end > done:
+                    yield key, np.arange(done + 1, end + 1)
+
+    def _last_rows(self, task: Task, done: int, length: int) -> dict[tuple[str, ...], int]:
+        """Greatest bucket with a row of each key, in the `length - 1` buckets up to `done`."""
+        place = (task.kpi.families, task.by, task.window.level, done, length)
+        if place not in self._spans:
+            last: dict[tuple[str, ...], int] = {}
+            span = self._contributions.span(task.window.level, done - length + 2, done)
+            for bucket in sorted(span):
+                for family in task.kpi.families:
+                    for key in span[bucket].rows.get((family, task.by), ()):
+                        last[key] = bucket
+            self._spans[place] = last
+        return self._spans[place]
+
+
+def runs(lasts: Array, most: int) -> Iterable[tuple[int, int]]:
+    """Runs of consecutive numbers, none longer than `most`.
+
+    Examples
+    --------
+    >>> list(runs(np.array([1, 2, 3, 7]), 2))
+    [(1, 2), (3, 3), (7, 7)]
+    """
+    start = previous = None
+    for last in lasts.tolist():
+        if start is not None and previous is not None and (last != previous + 1 or last - start >= most):
+            yield start, previous
+            start = None
+        start = last if start is None else start
+        previous = last
+    if start is not None and previous is not None:
+        yield start, previous

@@ -1,0 +1,277 @@
+"""The KPI stage as a pure machine: partials and heads in, points and state out.
+
+In: records of the `measures` topic in order, the clock as an argument.
+Out: points with their trust stamp; the records of a checkpoint.
+Never: a point before the state that it came from: the caller stores a checkpoint, then publishes what it holds.
+
+A window is published open (revision 0, not final) while the watermark has not passed its end, final once it has, and again with
+one more revision whenever it changes afterwards. A checkpoint holds the points still to publish; recovery publishes them again
+and takes them for published. While a recovered stage reads what it had read before, it publishes nothing, so that no older
+value follows a newer one.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+import numpy as np
+import zstandard
+
+from schemas.cells import axis_of
+from schemas.kpis import KPIS, Kpi, by_text
+from schemas.money import RATES_VERSION
+from schemas.partials import HEAD, HEAD_LEVEL, pack_head, unpack_head
+from schemas.rollup import Values, evaluate
+from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
+from stream_apps.compute.kpi.contributions import Changes, Contributions
+from stream_apps.compute.kpi.due import Due, Reach, Task, runs, tasks
+from stream_apps.compute.kpi.published import FINAL, NONE, OPEN, Published, Series, State
+from stream_apps.compute.kpi.watermarks import Watermarks
+from stream_apps.compute.records import Key, Record, Records
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Point = dict[str, Any]
+PENDING, SOURCE = "pending", "source"
+PENDING_BUCKET = 1
+PIECE_POINTS = 1_000
+RUN = 256
+OVERDUE_MS = 5_000
+LATE = "late"
+
+
+@dataclass
+class Checkpoint:
+    """What is stored and then published: first `pending`, then `state`, then `head`; then the points, then `superseded` keys go."""
+
+    pending: list[Record]
+    state: list[Record]
+    head: Record
+    superseded: list[tuple[Key, int]]
+    points: list[Point]
+
+
+@dataclass
+class KpiStage:
+    """State of the stage in one consumer generation.
+
+    Parameters
+    ----------
+    records
+        What the changelog held.
+    generation
+        Consumer generation of this writer.
+    zone
+        Reporting zone of calendar days.
+    """
+
+    records: Records
+    generation: int
+    zone: str = "UTC"
+    kpis: tuple[Kpi, ...] = tuple(KPIS.values())
+    offset: int = field(init=False, default=-1)
+    clean_offset: int = field(init=False, default=-1)
+    #: Points of the last checkpoint, to be published again after a recovery.
+    recovered: list[Point] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._tasks = tasks(self.kpis)
+        self._watermarks = Watermarks()
+        self._done: dict[Reach, int] = {}
+        self._number = 0
+        newest: dict[tuple[str, int, str], int] = {}
+        stored = self.records.head()
+        if stored is not None:
+            self.offset, self._number, newest_rows, done_rows = msgpack.unpackb(stored.body)
+            newest = {(f, level, tenant): b for f, level, tenant, b in newest_rows}
+            self._done = {(tuple(fs), level, tenant): b for fs, level, tenant, b in done_rows}
+        self._clean_done = dict(self._done)
+        self.contributions = Contributions(self.records, self.generation, newest)
+        self.published = Published(self.records)
+        for record in self.records.of(HEAD_LEVEL, 0):
+            if record.kind == SOURCE:
+                family, partition = record.piece.split("/")
+                self._watermarks.take(family, int(partition), unpack_head(record.body))
+        self.clean_offset = self.offset
+        self._restored = self._recover_pending()
+        self._left: dict[Task, dict[Series, Array]] = {}
+        self._left_since_ms: int | None = None
+        self._points: list[Point] = []
+        self._heads: dict[tuple[str, int], Record] = {}
+
+    def _recover_pending(self) -> int:
+        """Take the points of the last checkpoint for published; returns the greatest `measures` offset in any of its records."""
+        held = [(g, r) for g, r in self.records.all() if r.kind == PENDING]
+        newest = max(((g, r.offset) for g, r in held), default=None)
+        restored = self.offset
+        for generation, record in sorted(held, key=lambda gr: gr[1].piece):
+            if (generation, record.offset) == newest:
+                self.recovered += msgpack.unpackb(zstandard.decompress(record.body))
+        for point in self.recovered:
+            restored = max(restored, point["source_offset"])
+            kpi, window = KPIS.get(point["kpi"]), WINDOWS[point["window"]]
+            if kpi is None:
+                continue
+            by, key = _dimensions(kpi, point)
+            last = bucket_of(point["window_start_ms"], window.level, self.zone) + window.length - 1
+            value = math.nan if point["value"] is None else point["value"]
+            state = State(FINAL if point["final"] else OPEN, point["revision"], value)
+            self.published.put(Series(kpi.name, window.name, by, key), window.level, last, state)
+        return restored
+
+    def take(self, partial: dict[str, Any], offset: int, now_ms: int) -> None:
+        """Take one record of the `measures` topic."""
+        if partial["kind"] == HEAD:
+            head = unpack_head(partial["body"])
+            place = (partial["family"], partial["partition"])
+            self._watermarks.take(*place, head)
+            body = pack_head(self._watermarks.heads()[place])
+            self._heads[place] = Record(HEAD_LEVEL, 0, SOURCE, f"{place[0]}/{place[1]}", offset, now_ms, body)
+        else:
+            self.contributions.take(partial, offset, now_ms)
+        self.offset = max(self.offset, offset)
+
+    # -- points
+
+    @property
+    def dirty(self) -> bool:
+        """Whether windows wait to be looked at."""
+        return bool(self.contributions.changes.of) or bool(self._left)
+
+    def evaluate(self, now_ms: int, *, quiet: bool) -> int:
+        """Compute the points that are due, to go with the next checkpoint; returns how many.
+
+        `quiet` says that nothing came since the last time: then every changed open window is due, not only each series' newest.
+        """
+        self._watermarks.advance(now_ms)
+        if self.offset < self._restored:
+            return 0
+        changes, self.contributions.changes = self.contributions.changes, Changes()
+        overdue = self._left_since_ms is not None and now_ms - self._left_since_ms >= OVERDUE_MS
+        due, before = Due(self.contributions, self.published, self._done), len(self._points)
+        left: dict[Task, dict[Series, Array]] = {}
+        for task in self._tasks:
+            mark = self._watermarks.of(task.kpi.families)
+            limit = None if mark is None else bucket_of(mark, task.window.level, self.zone) - 1
+            for key, lasts in due.candidates(task, changes, self._left.get(task, {}), limit).items():
+                series = Series(task.kpi.name, task.window.name, task.by, key)
+                newest = due.newest(task.kpi, task.window.level, key[0])
+                now = (lasts == newest) | (quiet or overdue)
+                if limit is not None:
+                    now |= lasts <= limit
+                if not now.all():
+                    left.setdefault(task, {})[series] = lasts[~now]
+                for first, last in runs(lasts[now], RUN):
+                    self._look(task, series, first, last, limit, now_ms)
+        self._left = left
+        if left:
+            self._left_since_ms = now_ms if self._left_since_ms is None or overdue else self._left_since_ms
+        else:
+            self._left_since_ms, self.clean_offset = None, self.offset
+        self._reached(due)
+        if not left:
+            self._clean_done = dict(self._done)
+        self.contributions.evict()
+        return len(self._points) - before
+
+    def _reached(self, due: Due) -> None:
+        for task in self._tasks:
+            tenants = {t for f, level, t in self.contributions.newest if level == task.window.level}
+            for tenant in tenants:
+                newest = due.newest(task.kpi, task.window.level, tenant)
+                if newest is not None:
+                    self._done[task.kpi.families, task.window.level, tenant] = newest
+
+    def _look(self, task: Task, series: Series, first: int, last: int, limit: int | None, now_ms: int) -> None:
+        """Evaluate the windows first … last of a series and make points of those that changed."""
+        level, length = task.window.level, task.window.length
+        start = first - length + 1
+        cells = self.contributions.span(level, start, last)
+        values = evaluate(task.kpi, axis_of(cells, task.kpi, task.by, series.key, start, last), length)
+        for i in np.flatnonzero(values.rows).tolist():
+            window, value = first + i, float(values.value[i])
+            old = self.published.of(series, window)
+            final = limit is not None and window <= limit
+            if old.status == FINAL:
+                if not old.same(value):
+                    self._publish(task, series, window, State(FINAL, old.revision + 1, value), values, i, now_ms)
+            elif final:
+                self._publish(task, series, window, State(FINAL, 0, value), values, i, now_ms)
+            elif old.status == NONE or not old.same(value):
+                self._publish(task, series, window, State(OPEN, 0, value), values, i, now_ms)
+
+    def _publish(
+        self, task: Task, series: Series, window: int, state: State, values: Values, i: int, now_ms: int
+    ) -> None:
+        self.published.put(series, task.window.level, window, state)
+        families = task.kpi.families
+        start_ms, end_ms = window_bounds_ms(task.window, window, self.zone)
+        rows = int(values.rows[i])
+        self._points.append(
+            {
+                "tenant_id": series.key[0],
+                "kpi": series.kpi,
+                "window": series.window,
+                "by": by_text(series.by, series.key[1:]),
+                "window_start_ms": start_ms,
+                "window_end_ms": end_ms,
+                "value": None if math.isnan(state.value) else state.value,
+                "revision": state.revision,
+                "final": state.status == FINAL,
+                "reason": LATE if state.revision else None,
+                "watermark_ms": self._watermarks.of(families),
+                "completeness": self._watermarks.completeness(families, end_ms),
+                "late_ratio": int(values.late[i]) / rows,
+                "rows": rows,
+                "duplicates": self._watermarks.duplicates(families),
+                "definition_version": task.kpi.version,
+                "rates_version": RATES_VERSION,
+                "published_at_ms": now_ms,
+                "generation": self.generation,
+                "source_offset": self.offset,
+                "dims": list(series.key),
+            }
+        )
+
+    # -- checkpoints
+
+    def checkpoint(self, now_ms: int) -> Checkpoint:
+        """Everything that changed since the last one, and the points that are published after it is stored."""
+        self._number += 1
+        points, self._points = self._points, []
+        pieces = [points[i : i + PIECE_POINTS] for i in range(0, len(points), PIECE_POINTS)]
+        pending = [
+            Record(HEAD_LEVEL, PENDING_BUCKET, PENDING, str(i), self._number, now_ms, _pack(piece))
+            for i, piece in enumerate(pieces)
+        ]
+        written, self.contributions.written = list(self.contributions.written.values()), {}
+        superseded, self.contributions.superseded = self.contributions.superseded, []
+        chunks = self.published.flush(self.offset, now_ms)
+        heads, self._heads = list(self._heads.values()), {}
+        newest = [[*place, b] for place, b in self.contributions.newest.items()]
+        done = [[*reach, b] for reach, b in self._clean_done.items()]
+        body = msgpack.packb([self.offset, self._number, newest, done])
+        head = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, now_ms, body)
+        for record in (*pending, *chunks, *heads, head):
+            superseded += self.records.put(self.generation, record)
+        return Checkpoint(pending, [*written, *chunks, *heads], head, superseded, points)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the stored records."""
+        return self.records.size_bytes
+
+    def watermark_ms(self, families: tuple[str, ...]) -> int | None:
+        """Watermark of families."""
+        return self._watermarks.of(families)
+
+
+def _pack(points: list[Point]) -> bytes:
+    return zstandard.compress(msgpack.packb(points), 1)
+
+
+def _dimensions(kpi: Kpi, point: Point) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Dimensions and key of a point; `dims` travels with a pending point, since the text of `by` cannot be split safely."""
+    key = tuple(point["dims"])
+    by = next(d for d in kpi.series if len(d) == len(key) - 1)
+    return by, key

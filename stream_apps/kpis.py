@@ -1,0 +1,240 @@
+"""The KPI stage as a Faust agent: partials in, points out, exact through crashes and rebalances.
+
+In: `measures`, one partition, so that one worker at a time owns the stage.
+Out: `kpi-points`, the stage's changelog.
+Never: a point before its checkpoint, or a committed offset of `measures` while a window that it changed is unpublished: that the
+  offset has reached the topic's end therefore says that every changed window has its point.
+"""
+
+import asyncio
+import io
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import fastavro
+import structlog
+from faust.types import AppT
+from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.avro_batch import BatchDecoder, frame_header
+from schemas.families import INTERNAL
+from schemas.partials import HEAD
+from schemas.topics import TOPICS
+from stream_apps.batch_transport import (
+    Crash,
+    RecordBatch,
+    SeekBack,
+    Truncated,
+    batch_topic,
+    is_current,
+    log_start,
+    loop_stalled,
+    seek_back,
+)
+from stream_apps.batch_transport import OffsetGuard as Guard
+from stream_apps.changelog import Changelog, Place, delete, put
+from stream_apps.compute.kpi.stage import KpiStage, Point
+from stream_apps.compute.records import Records
+from stream_apps.config import StreamConfig
+from stream_apps.exits import crashing
+from stream_apps.failpoints import Failpoints
+from stream_apps.measures import Gap
+from stream_apps.publisher import Outgoing, Publisher
+from stream_apps.registry import NotCached, Schemas
+
+log = structlog.get_logger(__name__)
+
+TABLE = "kpis"
+PLACE = Place("kpis", 0)
+SOURCE, TARGET = TOPICS["measures"], TOPICS["kpi-points"]
+QUIET_S = 1.2
+
+PARTIALS = Counter("footlights_kpi_partials_total", "Records of the measures topic read.", ["kind"])
+POINTS = Counter("footlights_kpi_points_total", "Points published.", ["window", "final"])
+REVISIONS = Counter("footlights_kpi_revisions_total", "Points that restate a published one.", ["kpi"])
+EVALUATE_SECONDS = Histogram("footlights_kpi_evaluate_seconds", "Time to compute the points of one checkpoint.")
+STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
+
+
+class PointWriter:
+    """Frames points as Avro."""
+
+    def __init__(self, schema_id: int) -> None:
+        self._schema = fastavro.parse_schema(INTERNAL["kpi_point"].schema)
+        self._header = frame_header(schema_id)
+
+    def __call__(self, point: Point) -> Outgoing:
+        """The Kafka record of a point."""
+        buffer = io.BytesIO()
+        buffer.write(self._header)
+        fastavro.schemaless_writer(buffer, self._schema, point)
+        key = "\x1f".join((point["tenant_id"], point["kpi"], point["window"], point["by"]))
+        return Outgoing(TARGET.name, 0, key.encode(), buffer.getvalue())
+
+
+class KpisStage:
+    """The agent and its checkpoints."""
+
+    def __init__(self, app: AppT, config: StreamConfig) -> None:
+        self._app, self._config = app, config
+        self._schemas, self._publisher = Schemas(config.schema_registry), Publisher(config.bootstrap)
+        self._changelog = Changelog(app, TABLE, 1)
+        self._decoder = BatchDecoder(SOURCE.record.schema, self._schemas.by_id)
+        self._pass = Failpoints(config.failpoint)
+        self._generation = -1
+        self._stage: KpiStage | None = None
+        self._guard = Guard(enabled=config.transport.guard)
+        self._batch: RecordBatch | None = None
+        self._acks: deque[tuple[int, Callable[[], Awaitable[Any]]]] = deque()
+        self._news_at, self._fresh, self._draining = 0.0, False, False
+        self._writer: PointWriter | None = None
+        self._lock = asyncio.Lock()
+
+    def _current_stage(self) -> KpiStage:
+        """The state of this generation: after a rebalance the table is the truth again."""
+        generation = self._app.consumer_generation_id
+        if generation != self._generation or self._stage is None:
+            records = self._changelog.load().get(PLACE) or Records()
+            self._generation, self._batch = generation, None
+            self._acks.clear()
+            self._guard = Guard(enabled=self._config.transport.guard)
+            self._stage = KpiStage(records, generation, self._config.reporting_zone)
+            log.info("kpi_stage_ready", offset=self._stage.offset, republish=len(self._stage.recovered))
+        return self._stage
+
+    async def consume(self, stream: Any) -> None:
+        """The body of the agent."""
+        with crashing(TABLE):
+            async for event in stream.noack().events():
+                batch: RecordBatch = event.value
+                if self._draining or not is_current(self._app, batch):
+                    continue  # it comes again, to this worker or another
+                async with self._lock:
+                    if is_current(self._app, batch) and await self._admitted(batch):
+                        await self._take(batch)
+                        self._acks.append((batch.last_offset, partial(stream.ack, event)))
+
+    async def _admitted(self, batch: RecordBatch) -> bool:
+        stage = self._current_stage()
+        expected = stage.offset + 1 if stage.offset >= 0 else None
+        ask = expected is None or self._guard.asks_log_start
+        decision = self._guard.judge(
+            expected=expected,
+            first=batch.first_offset,
+            last=batch.last_offset,
+            rows=len(batch),
+            log_start=await log_start(self._app, batch.tp) if ask else None,
+        )
+        match decision:
+            case SeekBack(offset):
+                log.warning("gap_seeks_back", topic=batch.tp.topic, offset=offset, got=batch.first_offset)
+                await seek_back(self._app, batch.tp, offset)
+                return False
+            case Truncated(first, last):
+                log.error("records_left_the_log_unread", topic=batch.tp.topic, first=first, last=last)
+            case Crash(wanted, got):
+                raise Gap(f"{batch.tp.topic}: {wanted} expected, {got} came")
+        return True  # what was read before is read again: contributions replace, and their windows are looked at
+
+    async def _take(self, batch: RecordBatch) -> None:
+        stage, now_ms = self._current_stage(), int(time.time() * 1000)
+        while True:
+            try:
+                decoded = self._decoder(batch.values(), batch.offsets())
+                break
+            except NotCached as missing:
+                await self._schemas.fetch(missing.schema_id)
+        if decoded.bad:
+            raise ValueError(f"{SOURCE.name}: offset {decoded.bad[0].offset} is {decoded.bad[0].error_code}")
+        offsets = decoded.frame["__offset"].to_list()
+        for offset, row in zip(offsets, decoded.frame.iter_rows(named=True), strict=True):
+            stage.take(row, offset, now_ms)
+            PARTIALS.labels(row["kind"]).inc()
+            if row["kind"] != HEAD:
+                self._news_at = time.monotonic()
+        self._batch, self._fresh = batch, True
+
+    # -- checkpoints
+
+    async def keep_checkpoints(self) -> None:
+        """Evaluate, store and publish once a second, until cancelled."""
+        with crashing("kpi checkpoints"):
+            schema_id = await self._schemas.id_of(TARGET.subject, TARGET.record.text)
+            self._writer = PointWriter(schema_id)
+            while True:
+                await asyncio.sleep(self._config.checkpoint_s)
+                if not self._draining:
+                    async with self._lock:
+                        await self._write(self._writer)
+
+    async def drain(self) -> None:
+        """Take no more batches; store and publish what is due."""
+        self._draining = True
+        if self._writer is not None:
+            async with self._lock:
+                await self._write(self._writer)
+
+    def _holds(self, generation: int) -> bool:
+        return generation == self._app.consumer_generation_id == self._generation
+
+    async def _write(self, writer: PointWriter) -> None:
+        batch = self._batch
+        if batch is None or not is_current(self._app, batch) or loop_stalled(self._app):
+            return
+        stage, generation = self._current_stage(), self._generation
+        if self._batch is not batch:
+            return
+        now_ms = int(time.time() * 1000)
+        if stage.recovered:
+            await self._publish(writer, stage.recovered)
+            stage.recovered = []
+        with EVALUATE_SECONDS.time():
+            due = stage.evaluate(now_ms, quiet=time.monotonic() - self._news_at >= QUIET_S)
+        if due or self._fresh:
+            await self._store_and_publish(stage, generation, writer, now_ms)
+        while self._acks and self._acks[0][0] <= stage.clean_offset and self._holds(generation):
+            await self._acks.popleft()[1]()
+
+    async def _store_and_publish(self, stage: KpiStage, generation: int, writer: PointWriter, now_ms: int) -> None:
+        self._fresh = False
+        done, topic = stage.checkpoint(now_ms), self._changelog.topic
+        written: list[tuple[Outgoing, int]] = []
+        for step in (done.pending, done.state, [done.head]):
+            if loop_stalled(self._app):
+                return
+            outgoing = [put(PLACE, record, generation, topic) for record in step]
+            written += zip(outgoing, await self._publisher.send(outgoing), strict=True)
+        self._pass("kpis.checkpointed")
+        await self._publish(writer, done.points)
+        self._pass("kpis.published")
+        gone = [delete(PLACE, key, old, topic) for key, old in done.superseded]
+        for key, old in done.superseded:
+            stage.records.drop(key, old)
+        written += zip(gone, await self._publisher.send(gone), strict=True)
+        if self._holds(generation):
+            self._changelog.note(written)
+        STATE_BYTES.set(stage.size_bytes)
+
+    async def _publish(self, writer: PointWriter, points: list[Point]) -> None:
+        if loop_stalled(self._app):
+            return
+        await self._publisher.send([writer(point) for point in points])
+        for point in points:
+            POINTS.labels(point["window"], str(point["final"]).lower()).inc()
+            if point["revision"]:
+                REVISIONS.labels(point["kpi"]).inc()
+
+
+def attach(app: AppT, config: StreamConfig) -> KpisStage:
+    """Declare the stage's table, topic, agent and task on an app that has not started."""
+    stage = KpisStage(app, config)
+
+    async def consume(stream: Any) -> None:
+        await stage.consume(stream)
+
+    app.agent(batch_topic(app, SOURCE.name), name="kpis")(consume)
+    app.task(stage.keep_checkpoints)
+    return stage
