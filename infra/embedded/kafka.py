@@ -215,7 +215,7 @@ class KafkaServer:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = [*self._jvm("-Xmx128m", "-XX:TieredStopAtLevel=1"), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*tool, "-t", cluster, "-c", str(self._properties)], capture_output=True, text=True, check=False
+            [*tool, f"--cluster-id={cluster}", "-c", str(self._properties)], capture_output=True, text=True, check=False
         )
         if done.returncode != 0:
             raise KafkaFailed(f"Apache Kafka could not format {self.folder}.\n{done.stdout}{done.stderr}")

@@ -103,10 +103,12 @@ class Publisher:
                     raise Refusal("INVALID_PROPERTY", "a text holds half of a surrogate pair") from None
                 if len(payload) > MAX_EVENT_BYTES:
                     raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
+                # Before it is handed over: the acknowledgement may come at once, on another thread.
+                self._waiting[number] = (topic, key, payload, record if self._on_delivery else None)
                 if self._produce(topic, key, payload, number):
                     self.sequence = number
-                    self._waiting[number] = (topic, key, payload, record if self._on_delivery else None)
                     return
+                del self._waiting[number]
             # The queue is full. The lock is free meanwhile, and the thread that polls makes room.
             now = time.monotonic()
             deadline = deadline or now + max_block_s
