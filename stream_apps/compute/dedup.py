@@ -61,7 +61,7 @@ class Shard:
     last: int = -1
     touched_ms: int = -1
     chunks: dict[int, Chunk] = field(default_factory=dict)
-    stale: set[int] = field(default_factory=set)  # numbers of chunks to delete after the next flush
+    stale: dict[int, int] = field(default_factory=dict)  # chunks to delete, each once this offset is committed
     refused: set[int] = field(default_factory=set)
     following: int = 0
     table: KeySet = field(default_factory=KeySet)
@@ -71,7 +71,7 @@ class Shard:
 
     def forget(self) -> None:
         """Begin a new epoch: what came before counts no more."""
-        self.stale |= set(self.chunks)
+        self.stale |= dict.fromkeys(self.chunks, self.last)  # their refusals still judge rows that come again
         self.chunks, self.table, self.complete, self.fresh, self.epoch = {}, KeySet(), True, [], -1
 
     def add(self, keys: Array) -> Array:
@@ -181,12 +181,13 @@ class Deduplicator:
             if held.fresh or held.fresh_refused:
                 records.extend(self._flushed(number, held, offset, committed))
             elif held.touched_ms < self.clock_ms - self.window_ms and held.last < committed:
-                held.stale |= set(held.chunks)
+                held.stale |= dict.fromkeys(held.chunks, held.last)
                 del self.shards[number]
             elif held.chunks and len(held.table) and held.touched_ms < self.clock_ms - COOL_MS:
                 held.cool()
-            drops.extend((IDS_LEVEL, number, IDS, str(n)) for n in held.stale)
-            held.stale.clear()
+            for n in [n for n, last in held.stale.items() if last < committed]:
+                drops.append((IDS_LEVEL, number, IDS, str(n)))
+                del held.stale[n]
         return records, drops
 
     def _flushed(self, number: int, held: Shard, offset: int, committed: int) -> Iterator[Record]:
@@ -199,7 +200,7 @@ class Deduplicator:
         peers = [n for n, c in held.chunks.items() if _tier(c) == tier] if tier < len(_TIERS) else []
         if len(peers) >= MERGE - 1:
             chunk = _merged([chunk, *(held.chunks.pop(n) for n in peers)], committed)
-            held.stale |= set(peers)
+            held.stale |= dict.fromkeys(peers, -1)
         body = chunk.pack()
         held.chunks[held.following] = Chunk.unpack(body)
         yield Record(IDS_LEVEL, number, IDS, str(held.following), offset, held.touched_ms, body)
@@ -226,19 +227,19 @@ class Deduplicator:
 
 def _restored(stored: list[Record]) -> Shard:
     held = Shard(complete=False)
-    chunks = [(int(r.piece), Chunk.unpack(r.body)) for r in stored]
-    held.epoch = max(c.epoch for _, c in chunks)
-    for number, chunk in chunks:
+    chunks = [(int(r.piece), r.offset, Chunk.unpack(r.body)) for r in stored]
+    held.epoch = max(c.epoch for *_, c in chunks)
+    for number, offset, chunk in chunks:
         held.refused.update(chunk.refused.tolist())
         if chunk.epoch < held.epoch:
-            held.stale.add(number)
+            held.stale[number] = max(offset, held.stale.get(number, -1))
             continue
         other = held.chunks.get(number)  # two writers used one number: a sketch of sets, so their union holds
         held.chunks[number] = chunk if other is None else _merged([chunk, other], 0)
-    held.stale -= set(held.chunks)
+    held.stale = {n: last for n, last in held.stale.items() if n not in held.chunks}
     held.judged = held.last = max(r.offset for r in stored)
     held.touched_ms = max(r.touched_ms for r in stored)
-    held.following = max(n for n, _ in chunks) + 1
+    held.following = max(n for n, *_ in chunks) + 1
     return held
 
 

@@ -52,12 +52,15 @@ class Records:
 
     def __init__(self) -> None:
         self._buckets: dict[tuple[int, int], dict[tuple[str, str], Versions]] = {}
+        self.size_bytes = 0  # of all bodies
 
     def put(self, generation: int, record: Record) -> list[tuple[Key, int]]:
         """Store a record; returns the (key, generation) pairs that it supersedes, to be deleted once it is safe."""
         held = self._buckets.setdefault((record.level, record.bucket), {})
         versions = held.setdefault((record.kind, record.piece), Versions())
         others = [(record.key, g) for g in versions.by_generation if g != generation]
+        replaced = versions.by_generation.get(generation)
+        self.size_bytes += len(record.body) - (len(replaced.body) if replaced else 0)
         versions.by_generation[generation] = record
         return others
 
@@ -66,7 +69,8 @@ class Records:
         level, bucket, kind, piece = key
         held = self._buckets.get((level, bucket), {})
         if versions := held.get((kind, piece)):
-            versions.by_generation.pop(generation, None)
+            gone = versions.by_generation.pop(generation, None)
+            self.size_bytes -= len(gone.body) if gone else 0
             if not versions.by_generation:
                 del held[kind, piece]
         if not held:
@@ -111,8 +115,3 @@ class Records:
     def restored(self) -> int:
         """Greatest source offset of any record but the head, or -1: replayed rows lie at or below it."""
         return max((r.offset for _, r in self.all()), default=-1)
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all bodies."""
-        return sum(len(r.body) for _, r in self.all())

@@ -80,6 +80,23 @@ def test_exact_after_a_kill_in_a_checkpoint(cluster: MeasuresCluster, failpoint:
     assert wrong_cells(cluster) == 0
 
 
+def test_exact_through_joins_and_kills(cluster: MeasuresCluster) -> None:
+    log = rows("commerce", 3_000, seed=29, repeated=0.1)
+    workers = [cluster.start(), cluster.start()]
+    for step in range(30):
+        cluster.produce("commerce", log[step * 100 : step * 100 + 100])
+        time.sleep(0.5)
+        if step == 10:
+            workers[0].send_signal(signal.SIGKILL)
+            workers.append(cluster.start())
+        if step == 20:
+            workers[1].send_signal(signal.SIGTERM)
+    cluster.wait()
+    assert wrong_cells(cluster) == 0
+    assert workers[1].wait(15) == 0
+    assert workers[2].poll() is None
+
+
 def test_bad_records_go_to_dead_letters(cluster: MeasuresCluster) -> None:
     log = rows("commerce", 300, seed=23)
     cluster.produce("commerce", log[:150])
