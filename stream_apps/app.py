@@ -62,7 +62,9 @@ class Worker(faust.Worker):
     async def _stop_on_signal(self, number: signal.Signals) -> None:
         log.info("worker_stops", signal=number.name)
         # Faust's own farewell takes seconds and may hang on a broker that is gone; all that counts is done before it.
-        threading.Timer(LEAVE_S, os._exit, [0]).start()
+        last_call = threading.Timer(LEAVE_S, os._exit, [0])
+        last_call.daemon = True
+        last_call.start()
         try:
             for stage in self._stages:
                 await asyncio.wait_for(stage.drain(), DRAIN_S)
