@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from infra.verify.cells import Cells, Key, Store, axis_of, family_cells, keys_of, last_bucket
+from infra.verify.cells import Buckets, Store, held_buckets, recomputed
+from schemas.cells import Key, axis_of
 from schemas.kpis import KPIS, Kpi, by_text
 from schemas.rollup import evaluate
 from schemas.windows import LEVELS, WINDOWS, Window, bucket_of, bucket_start_ms, window_bounds_ms
@@ -109,9 +110,9 @@ def verify_store(
     seen: set[Place] = set()
     for level in LEVELS:
         for by, kpis in _by_dimensions(level):
-            cells = _level_cells(store, level, by, kpis, zone, from_ms, to_ms)
+            buckets = recomputed(store, level, by, kpis, zone, _where(level, zone, from_ms, to_ms))
             for kpi in kpis:
-                for place, value in _recomputed(kpi, by, cells, level, zone):
+                for place, value in _windows_of(kpi, by, buckets, level, zone):
                     if place not in expired and _inside(place, kpi, zone, from_ms, to_ms):
                         seen.add(place)
                         _compare(result, place, published, value)
@@ -156,52 +157,39 @@ def _by_dimensions(level: int) -> Iterator[tuple[tuple[str, ...], list[Kpi]]]:
         yield by, [k for k in kpis if by in k.series]
 
 
-def _level_cells(
-    store: Store, level: int, by: tuple[str, ...], kpis: list[Kpi], zone: str, from_ms: int | None, to_ms: int | None
-) -> dict[str, Cells]:
-    names = {o.measure for k in kpis for o in k.compiled.operands}
+def _where(level: int, zone: str, from_ms: int | None, to_ms: int | None) -> str:
     where = ["true"]
     if from_ms is not None:
         where.append(f"occurred_at_ms >= {bucket_start_ms(bucket_of(from_ms, level, zone), level, zone)}")
     if to_ms is not None and from_ms is not None:
         where.append(f"occurred_at_ms < {bucket_start_ms(bucket_of(to_ms, level, zone) + 1, level, zone)}")
-    families = dict.fromkeys(f for k in kpis for f in k.families)
-    return {f: family_cells(store, f, by, level, zone, " AND ".join(where), names) for f in families}
+    return " AND ".join(where)
 
 
-def _recomputed(
-    kpi: Kpi, by: tuple[str, ...], cells: dict[str, Cells], level: int, zone: str
+def _windows_of(
+    kpi: Kpi, by: tuple[str, ...], buckets: Buckets, level: int, zone: str
 ) -> Iterator[tuple[Place, float | None]]:
-    families = [cells[f] for f in kpi.families]
-    for key in sorted(keys_of(families), key=repr):
-        newest = last_bucket(families, str(key[0]))
-        held = sorted({b for c in families for b in c.rows.get(key, ())})
-        for name in kpi.windows:
-            window = WINDOWS[name]
-            if window.level == level and newest is not None:
-                yield from _windows(kpi, by, families, key, window, held, newest, zone)
+    held = held_buckets(buckets, kpi, by)
+    newest: dict[str, int] = {}
+    for key, found in held.items():
+        newest[key[0]] = max(newest.get(key[0], found[-1]), found[-1])
+    for key in sorted(held):
+        for window in (WINDOWS[name] for name in kpi.windows if WINDOWS[name].level == level):
+            for first, last in _runs(held[key], window.length, newest[key[0]]):
+                yield from _values(kpi, by, buckets, key, window, first, last, zone)
 
 
-def _windows(
-    kpi: Kpi,
-    by: tuple[str, ...],
-    families: list[Cells],
-    key: Key,
-    window: Window,
-    held: list[int],
-    newest: int,
-    zone: str,
+def _values(
+    kpi: Kpi, by: tuple[str, ...], buckets: Buckets, key: Key, window: Window, first: int, last: int, zone: str
 ) -> Iterator[tuple[Place, float | None]]:
-    for first, last in _runs(held, window.length, newest):
-        for start in range(first, last + 1, CHUNK):
-            end = min(last, start + CHUNK - 1)
-            axis = axis_of(kpi, families, key, start - window.length + 1, end)
-            values = evaluate(kpi, axis, window.length)
-            for i in np.flatnonzero(values.rows).tolist():
-                start_ms, _ = window_bounds_ms(window, start + i, zone)
-                value = float(values.value[i])
-                place = (str(key[0]), kpi.name, window.name, by_text(by, key[1:]), start_ms)
-                yield place, None if math.isnan(value) else value
+    for start in range(first, last + 1, CHUNK):
+        end = min(last, start + CHUNK - 1)
+        values = evaluate(kpi, axis_of(buckets, kpi, by, key, start - window.length + 1, end), window.length)
+        for i in np.flatnonzero(values.rows).tolist():
+            start_ms, _ = window_bounds_ms(window, start + i, zone)
+            value = float(values.value[i])
+            place = (key[0], kpi.name, window.name, by_text(by, key[1:]), start_ms)
+            yield place, None if math.isnan(value) else value
 
 
 def _runs(held: list[int], length: int, newest: int) -> Iterator[tuple[int, int]]:
