@@ -132,7 +132,7 @@ def _retain(client: Client, table: str, ttl: str) -> None:
     found = client.query(
         f"SELECT engine_full FROM system.tables WHERE database = '{DATABASE}' AND name = '{table}'"
     ).result_rows
-    days = ttl.split("INTERVAL ")[1].split(" ")[0]
+    days = ttl.split("INTERVAL ")[1].split(" ", maxsplit=1)[0]
     if f"toIntervalDay({days})" not in found[0][0]:
         client.command(f"ALTER TABLE {DATABASE}.{table} MODIFY TTL {ttl} SETTINGS materialize_ttl_after_modify = 0")
 
@@ -144,9 +144,8 @@ def _definitions_sql() -> str:
         by = ", ".join(quoted(",".join(d)) for d in kpi.by)
         families = ", ".join(quoted(f) for f in kpi.families)
         texts = ", ".join(quoted(t) for t in (kpi.formula, kpi.unit, kpi.kind, kpi.help))
-        rows.append(
-            f"({quoted(kpi.name)}, {kpi.version}, {texts}, [{windows}], [{by}], {quoted(kpi.good)}, {quoted(kpi.owner)}, [{families}])"
-        )
+        tail = f"{quoted(kpi.good)}, {quoted(kpi.owner)}, [{families}]"
+        rows.append(f"({quoted(kpi.name)}, {kpi.version}, {texts}, [{windows}], [{by}], {tail})")
     columns = "kpi, version, formula, unit, kind, help, windows, by, good, owner, families"
     return f"INSERT INTO {DATABASE}.metric_definitions ({columns}) VALUES {', '.join(rows)}"
 

@@ -210,6 +210,11 @@ BATCHES = Table(
         Column("duplicates", COUNTS, "Repeats of a message_id that were kept out, by source; redeliveries left out."),
         Column("redelivered", COUNTS, "Repeats that are the very same record of the same producer, by source."),
         Column("dead_lettered", COUNTS, "Records that could not be decoded or are not valid, by source."),
+        Column(
+            "unclaimed",
+            COUNTS,
+            "Dead letters without a producer's number in their headers, by source; part of dead_lettered.",
+        ),
         Column("excluded", COUNTS, "Rows stored that count in no figure, by source."),
         Column("sequences", COUNTS, "Greatest sequence of each producer in the range; the key is source/producer_id."),
         Column("epoch", "String", "Id of the Kafka topic and number of the rebuild."),

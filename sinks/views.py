@@ -68,7 +68,7 @@ _REPORTED = f"""
 SELECT source, producer_id, toUInt64(max(last_sequence)) AS accepted, toUInt64(max(failed)) AS gone
 FROM {DATABASE}.producer_reports GROUP BY source, producer_id
 """
-_KINDS = ("stored", "duplicates", "redelivered", "dead_lettered", "excluded")
+_KINDS = ("stored", "duplicates", "redelivered", "dead_lettered", "unclaimed", "excluded")
 _COUNTED = " UNION ALL ".join(
     f"SELECT source, '{kind}' AS kind, amount FROM {DATABASE}.batches "
     f"ARRAY JOIN mapKeys({kind}) AS source, mapValues({kind}) AS amount WHERE startsWith(topic, 'events.')"
@@ -77,12 +77,13 @@ _COUNTED = " UNION ALL ".join(
 _LEDGER = f"""
 SELECT source, toInt64(sum(published)) AS published, toInt64(sum(stored)) AS stored,
     toInt64(sum(dead_lettered)) AS dead_lettered, toInt64(sum(dropped)) AS dropped, toInt64(sum(duplicates)) AS duplicates,
-    toInt64(sum(unconfirmed)) AS unconfirmed, toInt64(sum(redelivered)) AS redelivered, toInt64(sum(excluded)) AS excluded,
+    toInt64(sum(unconfirmed) + sum(unclaimed)) AS unconfirmed, 
+    toInt64(sum(redelivered)) AS redelivered, toInt64(sum(excluded)) AS excluded,
     published + unconfirmed - stored - dead_lettered - dropped - duplicates AS missing
 FROM
 (
     SELECT source, accepted AS published, gone AS dropped, greatest(seen, accepted) - accepted AS unconfirmed,
-        0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS excluded
+        0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS unclaimed, 0 AS excluded
     FROM
     (
         SELECT source, producer_id, max(accepted) AS accepted, max(gone) AS gone, max(seen) AS seen FROM
@@ -109,7 +110,7 @@ LEDGER = View(
         "dead_lettered": "Records that could not be decoded or are not valid.",
         "dropped": "Records that producers gave up after they had numbered them.",
         "duplicates": "Repeats of a message_id that were kept out.",
-        "unconfirmed": "Records beyond what their producer last reported.",
+        "unconfirmed": "Records beyond what their producer last reported, and dead letters that no producer claims.",
         "redelivered": "Copies of one record that a producer sent twice; not in published.",
         "excluded": "Rows stored that count in no figure, late or future; part of stored.",
         "missing": "published + unconfirmed - stored - dead_lettered - dropped - duplicates; the rest is on its way or lost.",
@@ -147,7 +148,7 @@ FRIENDLY = (
     ),
     _plain(
         "purchases", "commerce", "Purchases of tickets.",
-        f"{_WHO} order_id payment_id hosted_event_id ticket_id quantity amount_minor currency reporting_minor city source message_id",
+        f"{_WHO} order_id payment_id hosted_event_id ticket_id quantity amount_minor currency reporting_minor city message_id",
         "event_name = 'ticket_purchased'",
     ),
     _plain(

@@ -490,6 +490,7 @@ CREATE TABLE footlights.batches
     `duplicates` Map(String, UInt64) COMMENT 'Repeats of a message_id that were kept out, by source; redeliveries left out.',
     `redelivered` Map(String, UInt64) COMMENT 'Repeats that are the very same record of the same producer, by source.',
     `dead_lettered` Map(String, UInt64) COMMENT 'Records that could not be decoded or are not valid, by source.',
+    `unclaimed` Map(String, UInt64) COMMENT 'Dead letters without a producer\'s number in their headers, by source; part of dead_lettered.',
     `excluded` Map(String, UInt64) COMMENT 'Rows stored that count in no figure, by source.',
     `sequences` Map(String, UInt64) COMMENT 'Greatest sequence of each producer in the range; the key is source/producer_id.',
     `epoch` String COMMENT 'Id of the Kafka topic and number of the rebuild.',

@@ -1,0 +1,171 @@
+"""A run of a partition's records, and what is to be written of it.
+
+In: records of one partition in offset order.
+Out: rows, repeats, and the line for `batches`.
+Never: anything that depends on the clock, on the cut of other batches or on what lies at or behind the batch.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
+from schemas.families import BY_TOPIC, Family
+from schemas.identity import COUNTS, KEY, SHARD
+from schemas.topics import TOPICS
+from schemas.validity import invalid_rows
+from sinks.dedup import Load, SeenIds
+
+UNKNOWN = "unknown"
+
+
+class Message(Protocol):
+    """A record as Kafka's client gives it."""
+
+    def value(self) -> bytes | None:
+        """Payload."""
+        ...
+
+    def offset(self) -> int | None:
+        """Offset."""
+        ...
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Headers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of the offsets first … last, inclusive."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True)
+class First:
+    """The record that counts: where it stands and who sent it."""
+
+    offset: int
+    producer_id: str
+    sequence: int
+
+
+#: Earlier holders of these ids, before an offset: message_id to its first.
+Lookup = Callable[[list[str], int], dict[str, First]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What to write of a batch."""
+
+    batch: Batch
+    rows: pl.DataFrame
+    duplicates: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+class Preparation:
+    """Decodes, validates and removes repeats of one topic's batches."""
+
+    def __init__(self, topic: str, schema_by_id: SchemaById) -> None:
+        self._family: Family | None = BY_TOPIC.get(topic)
+        self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
+
+    def __call__(self, batch: Batch, seen: SeenIds | None, load: Load, lookup: Lookup) -> Prepared:
+        """Prepare a batch; the ids of its rows are held in `seen` from now on."""
+        values = [m.value() for m in batch.messages]
+        offsets = [m.offset() or 0 for m in batch.messages]
+        decoded = self._decode(values, offsets)
+        frame, bad = decoded.frame, [u.index for u in decoded.bad]
+        if self._family is not None and (invalid := invalid_rows(self._family, frame)):
+            good = np.ones(frame.height, bool)
+            good[[i.row for i in invalid]] = False
+            bad += np.searchsorted(np.array(offsets), frame[OFFSET].to_numpy()[~good]).tolist()
+            frame = frame.filter(pl.Series(good))
+        refused, sequences = _attributed([batch.messages[i] for i in bad])
+        if self._family is None:
+            return Prepared(batch, frame, [], {"stored": {"": frame.height}, **refused})
+        accepted = frame
+        frame, repeats = _split(frame, batch.first, seen, load, lookup)
+        _widen(sequences, accepted)
+        return Prepared(batch, frame, repeats, _summary(frame, repeats, refused, sequences))
+
+
+def _split(
+    frame: pl.DataFrame, first: int, seen: SeenIds | None, load: Load, lookup: Lookup
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """The rows that count, and the repeats. Equal keys are only a hint; the whole id decides."""
+    if seen is None or not frame.height:
+        return frame, []
+    marks = frame.select(KEY, SHARD)
+    maybe = seen.candidates(marks["key"].to_numpy(), marks["shard"].to_numpy(), load)
+    if not maybe.any():
+        return frame, []
+    ids = frame.filter(pl.Series(maybe))["message_id"].unique()
+    named = ["message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence", "occurred_at_ms"]
+    suspects = frame.select(named).with_row_index("row").filter(pl.col("message_id").is_in(ids.implode()))
+    firsts = lookup(ids.sort().to_list(), first)
+    repeats, out = [], []
+    for row in suspects.iter_rows(named=True):
+        held = firsts.get(row["message_id"])
+        if held is None:
+            firsts[row["message_id"]] = First(row[OFFSET], row["producer_id"], row["sequence"])
+            continue
+        out.append(row.pop("row"))
+        same = (row["producer_id"], row["sequence"]) == (held.producer_id, held.sequence)
+        repeats.append({"offset": row.pop(OFFSET), "first_offset": held.offset, "redelivery": same, **row})
+    keep = np.ones(frame.height, bool)
+    keep[out] = False
+    return frame.filter(pl.Series(keep)), repeats
+
+
+def _summary(
+    frame: pl.DataFrame, repeats: list[dict[str, Any]], refused: dict[str, dict[str, int]], sequences: dict[str, int]
+) -> dict[str, Any]:
+    excluded = frame.filter(~COUNTS)
+    return {
+        "stored": _by_source(frame),
+        "duplicates": dict(Counter(r["source"] for r in repeats if not r["redelivery"])),
+        "redelivered": dict(Counter(r["source"] for r in repeats if r["redelivery"])),
+        **refused,
+        "excluded": _by_source(excluded),
+        "sequences": sequences,
+    }
+
+
+def _by_source(frame: pl.DataFrame) -> dict[str, int]:
+    return dict(frame.group_by("source").len().sort("source").iter_rows()) if frame.height else {}
+
+
+def _widen(sequences: dict[str, int], frame: pl.DataFrame) -> None:
+    """Add the greatest sequence of each producer among the rows."""
+    for source, producer, greatest in frame.group_by("source", "producer_id").agg(pl.col("sequence").max()).iter_rows():
+        key = f"{source}/{producer}"
+        sequences[key] = max(sequences.get(key, 0), greatest)
+
+
+def _attributed(messages: list[Message]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Refused records by source, and the greatest sequence of each producer, by their headers alone."""
+    refused: Counter[str] = Counter()
+    unclaimed: Counter[str] = Counter()
+    sequences: dict[str, int] = {}
+    for message in messages:
+        headers = {k: v.decode(errors="replace")[:128] for k, v in message.headers() or () if v is not None}
+        source = headers.get("source") or UNKNOWN
+        refused[source] += 1
+        number, producer = headers.get("sequence", ""), headers.get("producer_id")
+        if producer and number.isascii() and number.isdigit() and len(number) < 19:
+            key = f"{source}/{producer}"
+            sequences[key] = max(sequences.get(key, 0), int(number))
+        else:
+            unclaimed[source] += 1
+    return {"dead_lettered": dict(refused), "unclaimed": dict(unclaimed)}, sequences

@@ -1,0 +1,70 @@
+"""The records of one partition that were read and are not yet written.
+
+In: records in offset order.
+Out: batches.
+Never: another cut than the store's own plan, as long as there is one.
+"""
+
+from dataclasses import dataclass, field
+
+import structlog
+
+from sinks.batch import Batch, Message
+from sinks.dedup import SeenIds
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Partition:
+    """A partition that this process owns; one batch of it is in flight at a time."""
+
+    topic: str
+    number: int
+    expected: int
+    plan: tuple[int, int] | None
+    seen: SeenIds | None
+    messages: list[Message] = field(default_factory=list)
+    size: int = 0
+    since: float = 0.0
+
+    def add(self, message: Message, size: int, now: float) -> None:
+        """Take a record, unless it was taken before; `now` is a monotonic clock, in seconds."""
+        offset = message.offset() or 0
+        if offset < self.expected:
+            return
+        if offset > self.expected:
+            log.error(
+                "sink_found_gap_in_log",
+                topic=self.topic,
+                partition=self.number,
+                at=self.expected,
+                missing=offset - self.expected,
+            )
+        self.expected = offset + 1
+        if not self.messages:
+            self.since = now
+        self.messages.append(message)
+        self.size += size
+
+    def due(self, now: float, *, rows: int, size: int, seconds: float) -> bool:
+        """Whether a batch is to be cut."""
+        if not self.messages:
+            return False
+        if self.plan is not None:
+            return (self.messages[-1].offset() or 0) >= self.plan[1]
+        return len(self.messages) >= rows or self.size >= size or now - self.since >= seconds
+
+    def cut(self, rows: int) -> Batch:
+        """Take a batch out: the planned range, else at most `rows` records."""
+        if self.plan is not None:
+            first, last = self.plan
+            count = sum(1 for m in self.messages if (m.offset() or 0) <= last)
+        else:
+            count = min(rows, len(self.messages))
+            first, last = self.messages[0].offset() or 0, self.messages[count - 1].offset() or 0
+        taken, self.messages = self.messages[:count], self.messages[count:]
+        self.plan = None
+        # What is left behind is due at once: `since` stays. Its size is estimated by its share.
+        self.size = self.size * len(self.messages) // (count + len(self.messages) or 1)
+        return Batch(self.topic, self.number, first, last, taken)

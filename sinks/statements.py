@@ -1,0 +1,103 @@
+"""The INSERT statements, made from the declarations.
+
+In: a record and the batch that it came in.
+Out: SQL that reads an Arrow stream, and lets rows in only while the owner's lease is the newest.
+Never: a row of an owner that has been replaced: the engine itself checks.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+
+from schemas.avro_batch import OFFSET
+from schemas.families import BY_TOPIC, Field, Record
+from schemas.identity import EXCLUDED_SQL
+from schemas.topics import TOPICS
+from sinks.ddl import quoted
+from sinks.store import FENCED
+from sinks.tables import COUNTS, DATABASE, TYPES
+
+#: Tables of the topics that carry no events.
+INTERNAL_TABLES = {"kpi-points": "kpi_points", "dead-letters": "dead_letters", "producer-reports": "producer_reports"}
+DUPLICATE_COLUMNS = {
+    "offset": "UInt64", "message_id": "String", "first_offset": "UInt64", "tenant_id": "String", "source": "String",
+    "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "occurred_at_ms": "Int64",
+}  # fmt: skip
+BATCH_COLUMNS = {
+    "topic": "String", "partition": "UInt16", "first": "UInt64", "last": "UInt64", "rows": "UInt64", "stored": COUNTS,
+    "duplicates": COUNTS, "redelivered": COUNTS, "dead_lettered": COUNTS, "unclaimed": COUNTS, "excluded": COUNTS,
+    "sequences": COUNTS, "epoch": "String", "lease": "String",
+}  # fmt: skip
+
+
+def table_of(topic: str) -> str:
+    """Table of a topic's records."""
+    return BY_TOPIC[topic].table if topic in BY_TOPIC else INTERNAL_TABLES[topic]
+
+
+def lease_sql(places: Iterable[tuple[str, int]], owner: str) -> str:
+    """A condition that is true, or raises in the engine when one of the partitions has a newer owner."""
+    checks = [
+        f"ifNull((SELECT argMax(owner, lease) FROM {DATABASE}.leases WHERE topic = {quoted(t)} AND partition = {p}), '')"
+        f" != {quoted(owner)}"
+        for t, p in places
+    ]
+    return f"throwIf({' OR '.join(checks)}, {quoted(FENCED)}) = 0"
+
+
+def records_sql(topic: str, partition: int, first: int, last: int, *, owner: str, store_text: bool) -> str:
+    """Insert of a topic's decoded records; the data have the schema's columns and `__offset`."""
+    record: Record = TOPICS[topic].record
+    events = topic in BY_TOPIC
+    columns = [_column(f, timed=not events) for f in record.fields]
+    values = [_value(f, timed=not events, hidden=events and f.pii == "text" and not store_text) for f in record.fields]
+    columns += ["_topic", "_partition", "_offset", "_batch_first", "_batch_last"]
+    values += [quoted(topic), str(partition), f"toUInt64({OFFSET})", str(first), str(last)]
+    if events:
+        columns.append("_excluded")
+        values.append(EXCLUDED_SQL)
+    return (
+        f"INSERT INTO {DATABASE}.{table_of(topic)} ({', '.join(columns)}) SELECT {', '.join(values)} "
+        f"FROM input({quoted(_structure(record))}) WHERE {lease_sql([(topic, partition)], owner)} FORMAT ArrowStream"
+    )
+
+
+def duplicates_sql(topic: str, partition: int, first: int, last: int, *, owner: str) -> str:
+    """Insert of repeats; the data have DUPLICATE_COLUMNS as JSON lines."""
+    columns = [c.removesuffix("_ms") for c in DUPLICATE_COLUMNS]
+    values = [_millis(c) if c.endswith("_ms") else c for c in DUPLICATE_COLUMNS]
+    structure = ", ".join(f"{n} {t}" for n, t in DUPLICATE_COLUMNS.items())
+    return (
+        f"INSERT INTO {DATABASE}.duplicates (topic, partition, _batch_first, _batch_last, {', '.join(columns)}) "
+        f"SELECT {quoted(topic)}, {partition}, {first}, {last}, {', '.join(values)} FROM input({quoted(structure)}) "
+        f"WHERE {lease_sql([(topic, partition)], owner)} FORMAT JSONEachRow"
+    )
+
+
+def batches_sql(places: Iterable[tuple[str, int]], *, owner: str) -> str:
+    """Insert of the ranges taken; the data have BATCH_COLUMNS as JSON lines."""
+    structure = ", ".join(f"{n} {t}" for n, t in BATCH_COLUMNS.items())
+    names = ", ".join(BATCH_COLUMNS)
+    return (
+        f"INSERT INTO {DATABASE}.batches ({names}) SELECT {names} FROM input({quoted(structure)}) "
+        f"WHERE {lease_sql(places, owner)} FORMAT JSONEachRow"
+    )
+
+
+@cache
+def _structure(record: Record) -> str:
+    fields = [f"`{f.name}` " + (f"Nullable({TYPES[f.kind]})" if f.nullable else TYPES[f.kind]) for f in record.fields]
+    return ", ".join([*fields, f"{OFFSET} Int64"])
+
+
+def _column(declared: Field, *, timed: bool) -> str:
+    return f"`{declared.name.removesuffix('_ms') if timed else declared.name}`"
+
+
+def _value(declared: Field, *, timed: bool, hidden: bool) -> str:
+    if hidden:
+        return "NULL" if declared.nullable else "''"
+    return _millis(declared.name) if timed and declared.name.endswith("_ms") else f"`{declared.name}`"
+
+
+def _millis(name: str) -> str:
+    return f"fromUnixTimestamp64Milli({name}, 'UTC')"
