@@ -1,0 +1,106 @@
+"""Commands that are one process of the platform: worker, sink, bench.
+
+In: settings.
+Out: the process's own exit code.
+Never: a room's package imported before its command runs.
+"""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from infra.settings import Settings, load
+
+PANEL = "Processes"
+MetricsPort = Annotated[int | None, typer.Option(help="Port of the Prometheus metrics on loopback.")]
+#: Names of FOOTLIGHTS_SWITCH_OFF that the transport knows.
+TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guard")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (worker, sink, bench):
+        app.command(rich_help_panel=PANEL)(command)
+
+
+def worker(
+    stage: Annotated[str, typer.Argument(help="measures, kpis or all.")] = "all",
+    name: Annotated[str, typer.Option(help="Name of the process in logs and folders.")] = "worker",
+    metrics_port: MetricsPort = None,
+    resume_dead_letters: Annotated[bool, typer.Option(help="Forget the counters of the dead-letter breaker.")] = False,
+) -> None:
+    """Run a stream worker until SIGTERM; it drains, then leaves."""
+    import os
+
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    from infra.addresses import resolve
+    from infra.telemetry import configure
+    from stream_apps.app import run
+    from stream_apps.config import STAGES, StreamConfig
+    from stream_apps.transport.config import TransportConfig, quiet_loggers
+
+    settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    quiet_loggers()
+    addresses, off = resolve(settings), settings.switched_off
+    switches = {switch: False for switch in TRANSPORT_SWITCHES if switch in off}
+    run(
+        StreamConfig(
+            bootstrap=addresses.kafka,
+            schema_registry=addresses.schema_registry,
+            data_dir=settings.data_dir / "stream" / f"{name}-{os.getpid()}",
+            dead_letter_key=settings.dead_letter_key(),
+            stages=STAGES if stage == "all" else (stage,),
+            checkpoint_s=settings["FOOTLIGHTS_CHECKPOINT_S"],
+            reporting_zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
+            resume_dead_letters=resume_dead_letters,
+            metrics_port=metrics_port,
+            session_timeout_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"],
+            transport=TransportConfig(freeze_limit_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"], **switches),
+            offset_rule="offset_rule" not in off,
+            failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+        )
+    )
+
+
+def sink(
+    name: Annotated[str, typer.Option(help="Name of the process in logs.")] = "sink",
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Run a sink until SIGTERM; it stores what it holds, then leaves."""
+    import os
+
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    from infra.addresses import resolve
+    from infra.telemetry import configure
+    from sinks.run import run
+
+    settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    run(sink_config(settings, resolve(settings), metrics_port))
+
+
+def sink_config(settings: Settings, addresses: object, metrics_port: int | None) -> object:
+    """Configuration of a sink process."""
+    from infra.addresses import Addresses
+    from sinks.config import SinkConfig
+
+    assert isinstance(addresses, Addresses)
+    return SinkConfig(
+        bootstrap=addresses.kafka,
+        schema_registry=addresses.schema_registry,
+        clickhouse_url=addresses.clickhouse,
+        user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
+        password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
+        store_text=settings["FOOTLIGHTS_STORE_TEXT"],
+        metrics_port=metrics_port,
+        failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+    )
+
+
+def bench(quick: Annotated[bool, typer.Option(help="Fewer rounds.")] = False) -> None:
+    """Run the benchmarks of a checkout."""
+    words = [sys.executable, "-m", "benchmarks", *(["--quick"] if quick else [])]
+    raise typer.Exit(subprocess.run(words, check=False).returncode)

@@ -1,0 +1,64 @@
+"""The balance of every source: published against what became of it.
+
+In: the store's ledger view and positions, Kafka's ends.
+Out: rows with in_flight and gap.
+Never: a gap that is only on its way: it is looked at again before it is believed.
+"""
+
+import time
+from typing import Any
+
+from confluent_kafka import Consumer, TopicPartition
+
+from infra.query import json_rows
+from schemas.families import BY_TOPIC
+from schemas.topics import TOPICS
+
+COLUMNS = ("source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap")
+POSITIONS = "SELECT topic, partition, max(last) + 1 AS next FROM footlights.batches GROUP BY topic, partition"
+
+
+def ends(consumer: Consumer, topics: list[str]) -> dict[tuple[str, int], int]:
+    """End offset of each partition."""
+    return {
+        (t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=10)[1]
+        for t in topics
+        for p in range(TOPICS[t].partitions)
+    }
+
+
+def positions(client: Any) -> dict[tuple[str, int], int]:
+    """Next offset of each partition that the store has not recorded yet."""
+    return {(r["topic"], r["partition"]): r["next"] for r in json_rows(client, POSITIONS)[1]}
+
+
+def probe(bootstrap: str) -> Consumer:
+    """A consumer that reads nothing: it asks for offsets."""
+    return Consumer({"bootstrap.servers": bootstrap, "group.id": "footlights-probe", "log_level": 2})
+
+
+def balance(client: Any, consumer: Consumer) -> list[dict[str, Any]]:
+    """Rows of the ledger at this moment."""
+    stored = positions(client)
+    flying = sum(max(0, end - stored.get(place, 0)) for place, end in ends(consumer, list(BY_TOPIC)).items())
+    out = []
+    for row in json_rows(client, "SELECT * FROM footlights.ledger ORDER BY source")[1]:
+        mine = min(max(0, row["missing"]), flying)
+        flying -= mine
+        row |= {"in_flight": mine, "gap": row["missing"] - mine}
+        out.append({name: row[name] for name in COLUMNS})
+    return out
+
+
+def settled(client: Any, bootstrap: str, patience_s: float) -> list[dict[str, Any]]:
+    """Rows of the ledger once no gap or movement is left, or when patience ends."""
+    consumer, deadline = probe(bootstrap), time.monotonic() + patience_s
+    try:
+        while True:
+            rows = balance(client, consumer)
+            calm = not any(row["gap"] or row["in_flight"] or row["unconfirmed"] for row in rows)
+            if calm or time.monotonic() > deadline:
+                return rows
+            time.sleep(0.5)
+    finally:
+        consumer.close()

@@ -1,0 +1,218 @@
+"""Every setting: name, type, default, meaning. One table, read once.
+
+In: environment variables, and optionally a TOML file that FOOTLIGHTS_CONFIG names.
+Out: `Settings`.
+Never: a misspelt FOOTLIGHTS_* name that is silently ignored.
+"""
+
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import platformdirs
+
+
+class BadSetting(ValueError):
+    """A setting that does not exist or cannot be read; the message says what to write instead."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. `parse` raises ValueError for a value that cannot work."""
+
+    name: str
+    default: Any
+    help: str
+    parse: Callable[[str], Any] = str
+
+
+def _flag(text: str) -> bool:
+    if text.strip().lower() in ("true", "1", "yes", "on"):
+        return True
+    if text.strip().lower() in ("false", "0", "no", "off", ""):
+        return False
+    raise ValueError("write true or false")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise ValueError("write a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("write a whole number of 0 or more")
+    return value
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("write a time zone such as Europe/Berlin") from None
+    return text
+
+
+def _key(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != 32:
+        raise ValueError("write 64 hex digits, e.g. from `openssl rand -hex 32`")
+    return value
+
+
+SETTINGS: dict[str, Setting] = {
+    s.name: s
+    for s in (
+        Setting(
+            "FOOTLIGHTS_CONFIG",
+            "",
+            "TOML file with further settings, names in lower case without the prefix or with it",
+        ),
+        Setting("FOOTLIGHTS_DATA_DIR", "", "folder of the embedded stack's state; default: the user's data folder"),
+        Setting("FOOTLIGHTS_KAFKA", "", "Kafka's host:port; empty starts the embedded broker"),
+        Setting("FOOTLIGHTS_SCHEMA_REGISTRY", "", "URL of the schema registry; empty starts the embedded one"),
+        Setting("FOOTLIGHTS_CLICKHOUSE", "", "URL of ClickHouse's HTTP port; empty starts the embedded engine"),
+        Setting("FOOTLIGHTS_CLICKHOUSE_USER", "default", "user that creates tables and inserts"),
+        Setting("FOOTLIGHTS_CLICKHOUSE_PASSWORD", "", "password of that user"),
+        Setting("FOOTLIGHTS_CLICKHOUSE_READER", "reader", "user of analysts' queries"),
+        Setting("FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD", "", "password of the reader"),
+        Setting("FOOTLIGHTS_WORKERS", 2, "stream workers that `up` starts", _count),
+        Setting("FOOTLIGHTS_SINKS", 1, "sink processes that `up` starts", _count),
+        Setting("FOOTLIGHTS_REPLICATION", 1, "replication factor of topics that `migrate` creates", _count),
+        Setting("FOOTLIGHTS_CHECKPOINT_S", 1.0, "seconds between checkpoints of the stream", _positive),
+        Setting("FOOTLIGHTS_REPORTING_ZONE", "UTC", "time zone of calendar days", _zone),
+        Setting(
+            "FOOTLIGHTS_STORE_TEXT", False, "store free text of feedback; otherwise it is dropped at the sink", _flag
+        ),
+        Setting("FOOTLIGHTS_DEADLETTER_KEY", b"", "64 hex digits; default: a key made for this data folder", _key),
+        Setting(
+            "FOOTLIGHTS_PSEUDONYM_KEY", "", "key of `simulate` and `replay`; default: one made for this data folder"
+        ),
+        Setting(
+            "FOOTLIGHTS_JAVA",
+            "",
+            "Java 17 or newer for the embedded broker; default: the one of the Python environment",
+        ),
+        Setting("FOOTLIGHTS_KAFKA_HEAP", "512m", "heap of the embedded broker"),
+        Setting("FOOTLIGHTS_MAVEN_URL", "", "another address for the embedded broker's jars"),
+        Setting(
+            "FOOTLIGHTS_SESSION_TIMEOUT_S", 6.0, "seconds after which a silent worker loses its partitions", _positive
+        ),
+        Setting("FOOTLIGHTS_LOG_LEVEL", "info", "debug, info, warning or error"),
+        Setting("FOOTLIGHTS_FAILPOINT", "", "tests only: place at which a process kills itself, name or name:n"),
+        Setting("FOOTLIGHTS_SWITCH_OFF", "", "tests only: guards switched off for control runs, separated by commas"),
+        Setting("ANALYTICS_ENABLED", True, "false makes every call of the SDK do nothing", _flag),
+        Setting("ANALYTICS_RETENTION_DAYS", 365, "days that raw events are kept, counted from their storing", _count),
+        Setting("ANALYTICS_BATCH_SIZE", 1000, "rows that a partition's batch waits for before it is merged", _count),
+        Setting("AI_SERVICES_ENABLED", False, "whether texts may be sent to an outside model", _flag),
+        Setting("OPENAI_API_KEY", "", "key of that model"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Values of all settings; read one with `settings["NAME"]`."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        """Value of a setting."""
+        return self.values[name]
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of the embedded stack's state."""
+        return Path(self["FOOTLIGHTS_DATA_DIR"] or platformdirs.user_data_dir("footlights")).expanduser().resolve()
+
+    @property
+    def switched_off(self) -> frozenset[str]:
+        """Guards that a control run does without."""
+        return frozenset(filter(None, self["FOOTLIGHTS_SWITCH_OFF"].split(",")))
+
+    def dead_letter_key(self) -> bytes:
+        """Key of the dead letters' payloads, made for the data folder when none was given."""
+        given: bytes = self["FOOTLIGHTS_DEADLETTER_KEY"]
+        return given or bytes.fromhex(self._kept("deadletter.key"))
+
+    def pseudonym_key(self) -> str:
+        """Key of the pseudonyms that `simulate` and `replay` make."""
+        return str(self["FOOTLIGHTS_PSEUDONYM_KEY"]) or self._kept("pseudonym.key")
+
+    def _kept(self, name: str) -> str:
+        file = self.data_dir / "keys" / name
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh = file.with_name(f".{name}.{os.getpid()}")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+                out.write(secrets.token_hex(32))
+            try:
+                os.link(fresh, file)  # of two processes that start at once, one key wins
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return file.read_text().strip()
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read all settings.
+
+    Raises
+    ------
+    BadSetting
+        For a name that starts with FOOTLIGHTS_ and is none, a value that cannot be read, a file that is no TOML.
+    """
+    given = {**_file(environment.get("FOOTLIGHTS_CONFIG", "")), **environment}
+    for name in given:
+        if name.startswith("FOOTLIGHTS_") and name not in SETTINGS:
+            near = difflib.get_close_matches(name, SETTINGS, 1)
+            raise BadSetting(f"there is no setting {name}{f'; did you mean {near[0]}?' if near else ''}")
+    return Settings({s.name: _value(s, given.get(s.name)) for s in SETTINGS.values()})
+
+
+def _file(path: str) -> dict[str, str]:
+    if not path:
+        return {}
+    try:
+        held = tomllib.loads(Path(path).read_text())
+    except (OSError, tomllib.TOMLDecodeError) as problem:
+        raise BadSetting(f"FOOTLIGHTS_CONFIG: {path} cannot be read: {problem}") from problem
+    out = {}
+    for key, value in held.items():
+        name = key.upper()
+        if name not in SETTINGS:
+            name = f"FOOTLIGHTS_{name}"
+        out[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return out
+
+
+def _value(setting: Setting, text: str | None) -> Any:
+    if text is None or text == "":
+        return setting.default
+    try:
+        return setting.parse(text)
+    except ValueError as problem:
+        raise BadSetting(f"{setting.name} cannot be {text!r}: {problem}") from problem
+
+
+def settings_page() -> str:
+    """The table of docs/operators.md."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for s in SETTINGS.values():
+        default = (
+            ""
+            if s.default in ("", b"")
+            else f"`{str(s.default).lower() if isinstance(s.default, bool) else s.default}`"
+        )
+        lines.append(f"| `{s.name}` | {default} | {s.help} |")
+    return "\n".join(lines) + "\n"

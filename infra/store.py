@@ -1,0 +1,40 @@
+"""Clients of the store.
+
+In: settings, addresses.
+Out: clickhouse-connect clients: one that writes, one that only reads.
+Never: an analyst's query with the rights of the writer.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+
+from infra.addresses import Addresses
+from infra.settings import Settings
+
+DATABASE = "footlights"
+
+
+@contextmanager
+def connect(settings: Settings, addresses: Addresses, *, read_only: bool = False) -> Iterator[Any]:
+    """A client of the store; `read_only` is the analysts' user and their database."""
+    url = urlsplit(addresses.clickhouse)
+    user = "FOOTLIGHTS_CLICKHOUSE_READER" if read_only else "FOOTLIGHTS_CLICKHOUSE_USER"
+    password = "FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD" if read_only else "FOOTLIGHTS_CLICKHOUSE_PASSWORD"
+    client = clickhouse_connect.get_client(
+        host=url.hostname,
+        port=url.port or (8443 if url.scheme == "https" else 8123),
+        interface=url.scheme,
+        username=settings[user],
+        password=settings[password],
+        database=DATABASE if read_only else "default",
+        autogenerate_session_id=False,
+        connect_timeout=5,
+    )
+    try:
+        yield client
+    finally:
+        client.close()

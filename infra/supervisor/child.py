@@ -1,0 +1,126 @@
+"""A child process: started tied to its parent, restarted with back-off, stopped in order.
+
+In: a name, a way to get its command, a probe of its readiness.
+Out: its state, pid, restarts.
+Never: a start from another thread than the main one: the kernel ties a child to the thread that forked it.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+STARTING, RUNNING, BACKOFF, STOPPED = "starting", "running", "backoff", "stopped"
+FIRST_BACKOFF_S, LAST_BACKOFF_S, STEADY_S = 0.5, 5.0, 10.0
+#: A worker that ends so was stopped by too many dead letters; a person must release it.
+EXIT_HELD = 78
+
+
+@dataclass
+class Child:
+    """One process of the stack.
+
+    Parameters
+    ----------
+    command
+        Called before each start; may prepare files.
+    probe
+        Says whether it is ready; must return within a second.
+    grace_s
+        Seconds between SIGTERM and SIGKILL.
+    """
+
+    name: str
+    command: Callable[[], Sequence[str]]
+    probe: Callable[[], bool]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    grace_s: float = 12.0
+    state: str = STOPPED
+    restarts: int = 0
+    held: bool = False
+    _process: subprocess.Popen[bytes] | None = None
+    _started_at: float = 0.0
+    _backoff_s: float = FIRST_BACKOFF_S
+    _retry_at: float = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def rss_bytes(self) -> int | None:
+        """Resident memory while it runs."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss) if self.pid else None
+        except psutil.Error:
+            return None
+
+    def start(self, now: float) -> None:
+        """Start the process; a command that cannot be made counts as a failed start."""
+        self.held = False
+        try:
+            command = list(self.command())
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            with self.log.open("ab") as out:
+                self._process = subprocess.Popen(
+                    command,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    env={**os.environ, **self.environment},
+                    start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's alone
+                )
+        except (OSError, RuntimeError) as problem:
+            with self.log.open("ab") as out:
+                out.write(f"{self.name} cannot start: {problem}\n".encode())
+            self._process = None
+            self._fail(now)
+            return
+        self.state, self._started_at = STARTING, now
+
+    def tick(self, now: float) -> None:
+        """Look at the process: notice readiness and death, restart when the back-off is over."""
+        if self.state == BACKOFF and now >= self._retry_at:
+            self.restarts += 1
+            self.start(now)
+        if self.state not in (STARTING, RUNNING) or self._process is None:
+            return
+        code = self._process.poll()
+        if code is not None:
+            self._ended(code, now)
+        elif self.state == STARTING and self.probe():
+            self.state = RUNNING
+        if self.state == RUNNING and now - self._started_at >= STEADY_S:
+            self._backoff_s = FIRST_BACKOFF_S
+
+    def _ended(self, code: int, now: float) -> None:
+        if code == EXIT_HELD:
+            self.state, self.held = STOPPED, True
+        else:
+            self._fail(now)
+
+    def _fail(self, now: float) -> None:
+        self.state, self._retry_at = BACKOFF, now + self._backoff_s
+        self._backoff_s = min(LAST_BACKOFF_S, self._backoff_s * 2)
+
+    def terminate(self) -> None:
+        """Ask the process to end; it is not restarted."""
+        self.state = STOPPED
+        if self.pid and self._process:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process now."""
+        if self.pid and self._process:
+            self._process.send_signal(signal.SIGKILL)
+
+    @property
+    def gone(self) -> bool:
+        """Whether no process is left."""
+        return self._process is None or self._process.poll() is not None

@@ -1,0 +1,225 @@
+"""The supervisor's loop: start in order, restart what died, answer commands, stop in reverse order.
+
+In: a stack, signals, requests on the control socket.
+Out: a state file and the processes.
+Never: a child that outlives it, or one that is given up after a kill.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import psutil
+
+from infra.addresses import STATE_FILE
+from infra.supervisor.child import RUNNING, STARTING, STOPPED, Child
+from infra.supervisor.control import listen, receive, reply, socket_path
+from infra.supervisor.stack import Stack
+
+TICK_S = 0.1
+MIGRATE_PATIENCE_S = 60.0
+
+
+class AlreadyRunning(RuntimeError):
+    """Another supervisor owns the data folder."""
+
+
+class Supervisor:
+    """Runs a stack until it is told to stop."""
+
+    def __init__(self, stack: Stack, say: Callable[[str], None] = print) -> None:
+        self._stack, self._say = stack, say
+        self._stopping = self._hurry = False
+        self._started = time.time()
+        self._migrated = False
+        self._told: str = ""
+        self._server: socket.socket | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything runs."""
+        return self._migrated and all(child.state == RUNNING for child in self._stack.children)
+
+    def run(self) -> int:
+        """Start everything and stay until a signal or `down`; returns the exit code.
+
+        Raises
+        ------
+        AlreadyRunning
+            When the data folder has a supervisor.
+        """
+        with owning(self._stack.folder):
+            signal.signal(signal.SIGINT, self._on_signal)
+            signal.signal(signal.SIGTERM, self._on_signal)
+            self._server = listen(self._stack.folder)
+            try:
+                self._start()
+                while not self._stopping:
+                    self._turn()
+                return 0
+            finally:
+                self._stop()
+                self._server.close()
+                socket_path(self._stack.folder).unlink(missing_ok=True)
+                self._write_state()
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._hurry = self._stopping  # a second one hurries
+        self._stopping = True
+
+    # -- start and end
+
+    def _start(self) -> None:
+        for group in self._stack.groups:
+            self._launch(group)
+        deadline = time.monotonic() + MIGRATE_PATIENCE_S
+        while not self._stopping and not self._migrated:
+            try:
+                self._stack.migrate()
+                self._migrated = True
+            except Exception as problem:  # a store that was killed a moment ago comes back; what stays wrong is said
+                if time.monotonic() > deadline:
+                    raise
+                self._say(f"migration waits: {problem}")
+                self._turn()
+                time.sleep(0.5)
+        self._launch(self._stack.consumers)
+        if self.ready:
+            self._say("ready")
+
+    def _launch(self, group: list[Child]) -> None:
+        for child in group:
+            if self._stopping:
+                return
+            child.start(time.monotonic())
+            self._say(f"{child.name} starts")
+        while not self._stopping and not all(child.state == RUNNING for child in group):
+            self._turn()
+
+    def _stop(self) -> None:
+        order = [self._stack.consumers, *reversed(self._stack.groups)]
+        for group in order:
+            for child in group:
+                child.terminate()
+            deadline = time.monotonic() + max((child.grace_s for child in group), default=0)
+            while not all(child.gone for child in group):
+                if self._hurry or time.monotonic() > deadline:
+                    for child in group:
+                        child.kill()
+                self._answer(TICK_S)
+        self._say("stopped")
+
+    # -- the loop
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        for child in self._stack.children:
+            before = child.state
+            child.tick(now)
+            if child.state != before:
+                self._say(f"{child.name} is {child.state}")
+        self._write_state()
+        self._answer(TICK_S)
+
+    def _answer(self, wait_s: float) -> None:
+        assert self._server is not None
+        try:
+            readable, _, _ = select.select([self._server], [], [], wait_s)
+        except InterruptedError:
+            return
+        if not readable:
+            return
+        connection, _ = self._server.accept()
+        with connection:
+            reply(connection, self._do(receive(connection)))
+
+    def _do(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request.get("do"):
+            case "status":
+                return self.status()
+            case "down":
+                self._stopping = True
+                return {"stopping": True}
+            case "resume":
+                names = self._stack.resume()
+                for child in self._stack.consumers:
+                    if child.name in names:
+                        child.start(time.monotonic())
+                return {"resumed": names}
+        return {"error": "unknown request"}
+
+    # -- what is told
+
+    def status(self) -> dict[str, Any]:
+        """The answer of `footlights status --json`."""
+        own = {
+            "name": "supervisor",
+            "pid": os.getpid(),
+            "state": STOPPED if self._stopping else RUNNING if self.ready else STARTING,
+            "restarts": 0,
+            "rss_bytes": int(psutil.Process().memory_info().rss),
+        }
+        return {
+            "ready": self.ready and not self._stopping,
+            "addresses": self._addresses(),
+            "processes": [own, *self._rows()],
+        }
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {"name": c.name, "pid": c.pid, "state": c.state, "restarts": c.restarts, "rss_bytes": c.rss_bytes}
+            for c in self._stack.children
+        ]
+
+    def _addresses(self) -> dict[str, Any]:
+        try:
+            at = self._stack.addresses()
+        except RuntimeError:  # the broker has no address before it was prepared
+            return dict.fromkeys(("kafka", "schema_registry", "clickhouse", "collector", "api")) | {"metrics": []}
+        return {
+            "kafka": at.kafka,
+            "schema_registry": at.schema_registry,
+            "clickhouse": at.analyst,
+            "collector": None,
+            "metrics": self._stack.metrics(),
+            "api": None,
+        }
+
+    def _write_state(self) -> None:
+        """Keep the state file true; commands read addresses there, and the last state when nobody answers."""
+        try:
+            at = self._stack.addresses()
+        except RuntimeError:
+            return
+        internal = {"kafka": at.kafka, "schema_registry": at.schema_registry, "clickhouse": at.clickhouse}
+        names = [[c.name, c.pid, c.state, c.restarts] for c in self._stack.children]
+        told = json.dumps(
+            {"pid": os.getpid(), "internal": internal, "addresses": self._addresses(), "processes": names}
+        )
+        if told != self._told:
+            partial = self._stack.folder / f"{STATE_FILE}.partial"
+            partial.write_text(told)
+            partial.replace(self._stack.folder / STATE_FILE)
+            self._told = told
+
+
+@contextlib.contextmanager
+def owning(folder: Path) -> Iterator[TextIO]:
+    """Be the only supervisor of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "supervisor.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(
+                f"a stack already runs in {folder}: see `footlights status`, or stop it with `footlights down`"
+            ) from None
+        yield lock
