@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from infra.settings import Settings, load
+from infra.settings import load
 
 PANEL = "Processes"
 MetricsPort = Annotated[int | None, typer.Option(help="Port of the Prometheus metrics on loopback.")]
@@ -75,28 +75,23 @@ def sink(
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from infra.addresses import resolve
     from infra.telemetry import configure
+    from sinks.config import SinkConfig
     from sinks.run import run
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
-    run(sink_config(settings, resolve(settings), metrics_port))
-
-
-def sink_config(settings: Settings, addresses: object, metrics_port: int | None) -> object:
-    """Configuration of a sink process."""
-    from infra.addresses import Addresses
-    from sinks.config import SinkConfig
-
-    assert isinstance(addresses, Addresses)
-    return SinkConfig(
-        bootstrap=addresses.kafka,
-        schema_registry=addresses.schema_registry,
-        clickhouse_url=addresses.clickhouse,
-        user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
-        password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
-        store_text=settings["FOOTLIGHTS_STORE_TEXT"],
-        metrics_port=metrics_port,
-        failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+    addresses = resolve(settings)
+    run(
+        SinkConfig(
+            bootstrap=addresses.kafka,
+            schema_registry=addresses.schema_registry,
+            clickhouse_url=addresses.clickhouse,
+            user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
+            password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
+            store_text=settings["FOOTLIGHTS_STORE_TEXT"],
+            metrics_port=metrics_port,
+            failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+        )
     )
 
 

@@ -1,0 +1,113 @@
+"""Commands that show figures and prove them: metrics, ledger, verify.
+
+In: the store.
+Out: tables or JSON; exit 1 when the books do not balance.
+Never: a figure without what is known about it.
+"""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from infra.cli.data import epoch_ms
+from infra.cli.output import console, fail, print_json, print_rows
+from infra.settings import load
+
+PANEL = "Look"
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+LEDGER_PATIENCE_S = 15.0
+METRIC_COLUMNS = (
+    "name",
+    "by",
+    "window",
+    "window_end",
+    "value",
+    "unit",
+    "final",
+    "revision",
+    "completeness",
+    "late_ratio",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (metrics, ledger, verify):
+        app.command(rich_help_panel=PANEL)(command)
+
+
+def metrics(
+    name: Annotated[str | None, typer.Argument(help="One metric; default: all.")] = None,
+    window: Annotated[str | None, typer.Option(help="1m 5m 1h 24h 1d; default: 5m, or what the metric has.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A time inside or at the end of the window; default: the newest.")
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="key=value of a dimension, repeatable.")] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
+    as_json: Json = False,
+) -> None:
+    """Show every declared metric with its value, unit and trust stamp."""
+    from infra.metrics import UnknownMetric, current
+
+    try:
+        rows = current(load(), name, window=window, at_ms=epoch_ms(at) if at else None, by=by or [], tenant=tenant)
+    except (UnknownMetric, ValueError) as problem:
+        fail(str(problem))
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows, METRIC_COLUMNS)
+
+
+def ledger(as_json: Json = False) -> None:
+    """Balance what was published against what became of it, per source; exit 1 when a gap stays."""
+    from infra.addresses import resolve
+    from infra.ledger import COLUMNS, settled
+    from infra.store import connect
+
+    settings = load()
+    addresses = resolve(settings)
+    with connect(settings, addresses) as client:
+        rows = settled(client, addresses.kafka, LEDGER_PATIENCE_S)
+    gap = sum(row["gap"] for row in rows)
+    if as_json:
+        print_json({"sources": rows, "gap": gap})
+    else:
+        print_rows(rows, COLUMNS)
+        console.print("no gap" if not gap else f"gap of {gap:,} records")
+    if gap:
+        raise typer.Exit(1)
+
+
+def verify(
+    from_: Annotated[str | None, typer.Option("--from", help="Windows that start at or after this time.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Windows that end at or before this time.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute every published figure from the raw events and compare to the bit; exit 1 on a difference."""
+    from infra.addresses import resolve
+    from infra.store import connect
+    from infra.verify.run import verify as run
+
+    settings = load()
+    with connect(settings, resolve(settings)) as client:
+        result = run(
+            client,
+            from_ms=epoch_ms(from_) if from_ else None,
+            to_ms=epoch_ms(to) if to else None,
+            zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
+            now_ms=int(time.time() * 1000),
+            retention_days=settings["ANALYTICS_RETENTION_DAYS"],
+        )
+    found: dict[str, Any] = result.as_json()
+    if as_json:
+        print_json(found)
+    else:
+        console.print(f"{result.equal:,} of {result.compared:,} windows equal to the bit")
+        if found["different"]:
+            print_rows(found["different"][:50])
+        if found["expired"]:
+            print_rows(found["expired"], title="raw rows gone by retention, not compared")
+    if found["different"]:
+        raise typer.Exit(1)

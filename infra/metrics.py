@@ -1,0 +1,104 @@
+"""The declared metrics with their current values.
+
+In: the store's points, the declarations.
+Out: one row for each metric, or for each value of its dimensions when they are asked for.
+Never: a metric left out because it has no value yet.
+"""
+
+from typing import Any
+
+from infra.addresses import resolve
+from infra.query import json_rows
+from infra.settings import Settings
+from infra.store import connect
+from schemas.kpis import KPIS, Kpi
+from schemas.windows import WINDOWS
+
+STAMP = ("watermark", "completeness", "late_ratio", "rows", "duplicates", "definition_version", "published_at")
+DEFAULT_WINDOW = "5m"
+POINT = """
+SELECT kpi, window, by, toString(window_start) AS window_start, toString(window_end) AS window_end, value, revision, final,
+    reason, toString(watermark) AS watermark, completeness, late_ratio, rows, duplicates, definition_version,
+    toString(published_at) AS published_at
+FROM footlights.kpi_history
+WHERE tenant_id = {tenant} AND ({wanted}) AND {moment} AND {by}
+ORDER BY window_end DESC LIMIT 1 BY kpi, window, by
+"""
+
+
+class UnknownMetric(ValueError):
+    """No metric has this name."""
+
+
+def current(
+    settings: Settings, name: str | None, *, window: str | None, at_ms: int | None, by: list[str], tenant: str
+) -> list[dict[str, Any]]:
+    """One row for each declared metric, `name` first.
+
+    Parameters
+    ----------
+    window
+        Kind of window; a metric that does not have it shows its own first one.
+    at_ms
+        An instant; the newest window that ends at or before it, or that holds it.
+    by
+        `key=value` pairs; empty for the whole.
+
+    Raises
+    ------
+    UnknownMetric, ValueError
+        For a name or a window that does not exist.
+    """
+    kpis = _chosen(name)
+    if window is not None and window not in WINDOWS:
+        raise ValueError(f"--window must be one of {', '.join(WINDOWS)}")
+    windows = {k.name: _window(k, window) for k in kpis}
+    wanted = " OR ".join(f"(kpi = '{k}' AND window = '{w}')" for k, w in windows.items())
+    text = ",".join(sorted(by))
+    sql = POINT.format(
+        tenant=_quoted(tenant),
+        wanted=wanted,
+        moment="true" if at_ms is None else f"window_start <= fromUnixTimestamp64Milli({int(at_ms)})",
+        by=f"by = {_quoted(text)}",
+    )
+    with connect(settings, resolve(settings), read_only=True) as client:
+        found = {row["kpi"]: row for row in json_rows(client, sql)[1]}
+    return [_row(k, windows[k.name], text, found.get(k.name)) for k in kpis]
+
+
+def _chosen(name: str | None) -> list[Kpi]:
+    if name is None:
+        return list(KPIS.values())
+    if name not in KPIS:
+        raise UnknownMetric(f"there is no metric {name}; `footlights metrics` lists them")
+    return [KPIS[name]]
+
+
+def _window(kpi: Kpi, window: str | None) -> str:
+    if window in kpi.windows:
+        return str(window)
+    return DEFAULT_WINDOW if DEFAULT_WINDOW in kpi.windows else kpi.windows[0]
+
+
+def _row(kpi: Kpi, window: str, by: str, point: dict[str, Any] | None) -> dict[str, Any]:
+    held = point or {}
+    return {
+        "name": kpi.name,
+        "value": held.get("value"),
+        "unit": kpi.unit,
+        "window": window,
+        "by": by,
+        "window_start": held.get("window_start"),
+        "window_end": held.get("window_end"),
+        "revision": held.get("revision"),
+        "final": held.get("final"),
+        **{name: held.get(name) for name in STAMP},
+        "kind": kpi.kind,
+        "good": kpi.good,
+        "owner": kpi.owner,
+        "help": kpi.help,
+    }
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
