@@ -1,0 +1,95 @@
+"""A repeat is a repeat however late it comes, and whatever was forgotten meanwhile."""
+
+import random
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sinks.dedup import SeenIds
+from sinks.writer import by_months
+from tests.sinks.audit import audit
+from tests.sinks.conftest import Bench
+from tests.sinks.traffic import DAY_MS, START_MS, record
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=30), max_size=12),
+    st.integers(1, 60),
+)
+def test_candidates_are_exactly_the_keys_seen_before(batches: list[list[tuple[int, int]]], limit: int) -> None:
+    seen, held, stored = SeenIds([], limit), set[int](), dict[int, list[int]]()
+
+    def load(shards: list[int]) -> tuple[Any, Any]:
+        rows = [(k, s) for s in shards for k in stored.get(s, [])]
+        return np.array([k for k, _ in rows], np.uint64), np.array([s for _, s in rows], np.int64)
+
+    for batch in batches:
+        pairs = [(key * 4 + shard, shard) for key, shard in batch]  # a key lies in one shard
+        keys = np.array([k for k, _ in pairs], np.uint64)
+        found = seen.candidates(keys, np.array([s for _, s in pairs], np.int64), load)
+        for (key, shard), repeat in zip(pairs, found, strict=True):
+            assert bool(repeat) == (key in held)
+            held.add(key)
+            if not repeat:
+                stored.setdefault(shard, []).append(key)
+
+
+def test_memory_is_bounded() -> None:
+    seen = SeenIds([], 1000)
+    for shard in range(50):
+        keys = np.arange(shard * 100, shard * 100 + 100, dtype=np.uint64)
+        seen.candidates(keys, np.full(100, shard, np.int64), lambda _: (np.zeros(0, np.uint64), np.zeros(0, np.int64)))
+        assert len(seen) <= 1000
+
+
+def test_many_months_are_split() -> None:
+    times = [START_MS - i * 31 * DAY_MS for i in range(120)]
+    pieces = by_months(pl.DataFrame({"occurred_at_ms": times}))
+    assert [p.height for p in pieces] == sorted([p.height for p in pieces], reverse=True)
+    assert len(pieces) >= 3
+    assert sorted(t for p in pieces for t in p["occurred_at_ms"]) == sorted(times)
+    for piece in pieces:
+        months = piece["occurred_at_ms"].cast(pl.Datetime("ms")).dt.truncate("1mo").n_unique()
+        assert months <= 50
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+def test_repeats_across_flushes_months_and_restarts(bench: Bench) -> None:
+    rng = random.Random(3)
+    old = [
+        record(rng, START_MS - month * 30 * DAY_MS, received_at_ms=START_MS - month * 30 * DAY_MS)
+        for month in range(70)
+    ]
+    for found in old:
+        bench.traffic.send(found)
+    bench.traffic.flush()
+    bench.drain(bench.start())
+    # Another process, which knows nothing but the store, and forgets all the time.
+    for found in [*old, *reversed(old)]:
+        bench.traffic.send({**found, "received_at_ms": START_MS + 3 * DAY_MS})
+    bench.traffic.send(record(rng, START_MS))
+    bench.traffic.flush()
+    bench.drain(bench.start(flush_rows=30, dedup_ids=28))
+    audit(bench)
+    assert bench.rows("SELECT count() FROM footlights.events_commerce") == [(71,)]
+    assert bench.rows("SELECT count(), countIf(redelivery) FROM footlights.duplicates") == [(140, 0)]
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+def test_excluded_rows_and_text(bench: Bench) -> None:
+    rng = random.Random(4)
+    bench.traffic.send(record(rng, START_MS, received_at_ms=START_MS + 36 * DAY_MS))
+    bench.traffic.send(record(rng, START_MS, received_at_ms=START_MS - 2 * DAY_MS))
+    bench.traffic.send(record(rng, START_MS, received_at_ms=START_MS + 34 * DAY_MS))
+    bench.traffic.flush()
+    bench.drain(bench.start())
+    rows = bench.rows("SELECT sequence, _excluded FROM footlights.events_commerce ORDER BY sequence")
+    assert rows == [(1, "late"), (2, "future"), (3, "")]
+    assert bench.rows("SELECT excluded FROM footlights.ledger WHERE source = 'shop'") == [(2,)]
