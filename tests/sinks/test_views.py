@@ -91,7 +91,8 @@ def test_dead_letters_stay_sealed(bench: Bench, registry_url: str) -> None:
     sealed = bytes(range(256))
     letter = {
         "topic": "events.commerce", "partition": 1, "offset": 7, "schema_id": None, "error_code": "UNDECODABLE",
-        "detail": "5 bytes", "source": "shop", "producer_id": None, "sequence": 3, "stage": "decode", "first_seen_ms": START_MS, "payload": sealed,
+        "detail": "5 bytes", "source": "shop", "producer_id": None, "sequence": 3, "stage": "decode",
+        "first_seen_ms": START_MS, "payload": sealed,
     }  # fmt: skip
     publish(bench, registry_url, "dead-letters", [letter, letter])
     sink = bench.start(topics=("dead-letters",))
