@@ -5,6 +5,7 @@ In: seeds. Out: one JSON line for each run; exit 1 when one was not exact. Never
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,16 +21,21 @@ def main() -> int:
     words.add_argument("--kills", type=int, default=20)
     words.add_argument("--events", type=int, default=300_000)
     words.add_argument("--rate", type=int, default=2_000)
+    words.add_argument("--keep", action="store_true", help="keep the data folders, logs included")
     given = words.parse_args()
     exact = True
     for seed in map(int, given.seeds.split(",")):
-        with tempfile.TemporaryDirectory(prefix="footlights-torture-") as folder:
-            platform = Platform(Path(folder))
-            platform.up()
-            try:
-                verdict = torture(platform, Plan(seed, given.events, given.kills, rate=given.rate))
-            finally:
-                platform.down()
+        folder = Path(tempfile.mkdtemp(prefix="footlights-torture-"))
+        platform = Platform(folder)
+        platform.up()
+        try:
+            verdict = torture(platform, Plan(seed, given.events, given.kills, rate=given.rate))
+        finally:
+            platform.down()
+            if given.keep:
+                print(f"kept {folder}", file=sys.stderr, flush=True)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
         print(json.dumps({"seed": seed, **report(verdict)}), flush=True)
         exact &= verdict.exact
     return 0 if exact else 1

@@ -24,6 +24,7 @@ class Plan:
     kills: int
     broker_kills: int = 2
     rate: int = 4_000
+    speed: int = 60  # event time that passes in a second, so that many windows open and close
     gap: tuple[float, float] = (1.5, 4.0)
 
 
