@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+#: Without a terminal there is no width to keep to.
+WIDE = 160
+console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDE)
 
 
 def fail(sentence: str, code: int = 1) -> NoReturn:

@@ -1,0 +1,1 @@
+"""`footlights demo`: the whole pipeline on a simulated platform, from nothing to a balanced ledger."""
