@@ -26,6 +26,10 @@ UNKNOWN = "unknown"
 class Message(Protocol):
     """A record as Kafka's client gives it."""
 
+    def __len__(self) -> int:
+        """Bytes of the payload."""
+        ...
+
     def value(self) -> bytes | None:
         """Payload."""
         ...

@@ -28,24 +28,23 @@ class Partition:
     size: int = 0
     since: float = 0.0
 
-    def add(self, message: Message, size: int, now: float) -> None:
-        """Take a record, unless it was taken before; `now` is a monotonic clock, in seconds."""
-        offset = message.offset() or 0
-        if offset < self.expected:
-            return
-        if offset > self.expected:
+    def add(self, messages: list[Message], now: float) -> None:
+        """Take records in offset order, but those that were taken before; `now` is a monotonic clock, in seconds."""
+        offsets = [m.offset() or 0 for m in messages]
+        if offsets[0] < self.expected:
+            messages = [m for m, at in zip(messages, offsets, strict=True) if at >= self.expected]
+            offsets = offsets[-len(messages) :]
+            if not messages:
+                return
+        if missing := offsets[-1] + 1 - self.expected - len(messages):
             log.error(
-                "sink_found_gap_in_log",
-                topic=self.topic,
-                partition=self.number,
-                at=self.expected,
-                missing=offset - self.expected,
+                "sink_found_gap_in_log", topic=self.topic, partition=self.number, at=self.expected, missing=missing
             )
-        self.expected = offset + 1
         if not self.messages:
             self.since = now
-        self.messages.append(message)
-        self.size += size
+        self.expected = offsets[-1] + 1
+        self.messages += messages
+        self.size += sum(map(len, messages))
 
     def due(self, now: float, *, rows: int, size: int, seconds: float) -> bool:
         """Whether a batch is to be cut."""

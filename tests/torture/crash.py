@@ -56,9 +56,8 @@ def torture(platform: Platform, plan: Plan, *, idle_timeout: float = 180) -> Ver
         When the platform does not become idle in time: a worker that waits for ever is as wrong as a lost event.
     """
     began, rnd = time.monotonic(), random.Random(plan.seed)
-    publisher = platform.spawn(
-        "simulate", "--events", str(plan.events), "--seed", str(plan.seed), "--rate", str(plan.rate)
-    )
+    words = ("--events", plan.events, "--seed", plan.seed, "--rate", plan.rate, "--speed", plan.speed)
+    publisher = platform.spawn("simulate", *map(str, words))
     actions = 0
     for act in _schedule(plan, rnd):
         time.sleep(rnd.uniform(*plan.gap))
