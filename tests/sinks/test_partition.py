@@ -1,0 +1,71 @@
+"""Where a batch is cut, and what a partition takes."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from sinks.config import SinkConfig
+from sinks.partition import Partition
+
+
+@dataclass(frozen=True)
+class Sent:
+    at: int
+
+    def __len__(self) -> int:
+        return 10
+
+    def value(self) -> bytes:
+        return b"0123456789"
+
+    def offset(self) -> int:
+        return self.at
+
+    def headers(self) -> None:
+        return None
+
+
+def sent(*offsets: int) -> list[Sent]:
+    return [Sent(o) for o in offsets]
+
+
+def made(plan: tuple[int, int] | None = None, expected: int = 5) -> Partition:
+    return Partition("events.commerce", 0, expected=expected, plan=plan, seen=None)
+
+
+def test_what_was_taken_before_is_passed_over() -> None:
+    p = made()
+    p.add(sent(3, 4), 0.0)
+    assert (p.messages, p.expected) == ([], 5)
+    p.add(sent(4, 5, 6), 0.0)
+    p.add(sent(6, 7), 1.0)
+    assert [m.offset() for m in p.messages] == [5, 6, 7]
+    assert (p.expected, p.size, p.since) == (8, 30, 0.0)
+
+
+def test_a_plan_is_cut_exactly() -> None:
+    p = made(plan=(5, 8))
+    p.add(sent(5, 6, 7), 0.0)
+    assert not p.due(1e9, rows=1, size=1, seconds=0.1)
+    p.add(sent(8, 9), 0.0)
+    assert p.due(0.0, rows=100, size=1000, seconds=100)
+    batch = p.cut(2)
+    assert (batch.first, batch.last, [m.offset() for m in batch.messages]) == (5, 8, [5, 6, 7, 8])
+    assert [m.offset() for m in p.messages] == [9]
+    assert p.plan is None
+
+
+@pytest.mark.parametrize(
+    ("now", "rows", "size", "due"), [(0.5, 9, 99, False), (1.0, 9, 99, True), (0, 3, 99, True), (0, 9, 30, True)]
+)
+def test_rows_bytes_or_time_cut(now: float, rows: int, size: int, due: bool) -> None:
+    p = made()
+    p.add(sent(5, 6, 7), 0.0)
+    assert p.due(now, rows=rows, size=size, seconds=1.0) is due
+
+
+def test_a_configuration_that_cannot_work_is_refused() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        SinkConfig(bootstrap="", schema_registry="", clickhouse_url="", flush_rows=0)
+    with pytest.raises(ValueError, match="measures"):
+        SinkConfig(bootstrap="", schema_registry="", clickhouse_url="", topics=("measures",))
