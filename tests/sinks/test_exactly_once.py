@@ -53,11 +53,14 @@ def test_a_kill_at_a_batch_without_a_row(bench: Bench, kind: str, place: str) ->
 
 def test_random_kills(bench: Bench) -> None:
     rng = random.Random(5)
-    for _ in range(6):
+    for _ in range(4):
         bench.traffic.mixed(700)
         bench.traffic.flush()
-        sink = bench.start(flush_rows=rng.choice([40, 90, 200]))
-        time.sleep(0.8 + rng.random() * 1.2)
+        written = bench.rows("SELECT count() FROM footlights.batches")[0][0]
+        sink = bench.start(flush_rows=rng.choice([10, 20, 40]))
+        until = written + rng.randint(1, 6)
+        bench.until(lambda n=until: bench.rows("SELECT count() FROM footlights.batches")[0][0] >= n, process=sink)
+        time.sleep(rng.random() * 0.1)
         sink.kill()
         sink.wait()
     bench.drain(bench.start())
