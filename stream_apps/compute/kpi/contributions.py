@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.catalogue import MEASURES
 from schemas.cells import Cells, Key, key_of
 from schemas.partials import ADDITIVE, SKETCH, AdditivePart, unpack_additive, unpack_sketch
 from stream_apps.compute.records import Record, Records
@@ -107,7 +108,7 @@ class Contributions:
         for i, dims in enumerate(part.dims):
             key = key_of(dims)
             for name, sketches in part.sketches.items():
-                if len(sketches[i]):
+                if name in MEASURES and len(sketches[i]):
                     cells.add(name, key, sketches[i])
             self.changes.mark(level, (family, part.by), key, bucket)
             if part.by:
@@ -135,7 +136,7 @@ class Contributions:
                     united = unpack_sketch(record.body)
                     for i, dims in enumerate(united.dims):
                         for name, sketches in united.sketches.items():
-                            if len(sketches[i]):
+                            if name in MEASURES and len(sketches[i]):
                                 held.add(name, key_of(dims), sketches[i])
         self._hot.move_to_end(place)
         return held
@@ -169,8 +170,8 @@ def _add(cells: Cells, family: str, part: AdditivePart, sign: int) -> None:
         key = key_of(dims)
         cells.add_rows(family, part.by, key, sign * int(part.rows[i]), sign * int(part.late[i]))
         for name, value in zip(part.names, part.values[i].tolist(), strict=True):
-            if value:
+            if value and name in MEASURES:  # a catalogue that shrank leaves older records behind
                 cells.add(name, key, sign * value)
         for name, counts in part.bins.items():
-            if counts[i].any():
+            if name in MEASURES and counts[i].any():
                 cells.add(name, key, sign * counts[i].astype(np.int64))

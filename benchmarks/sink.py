@@ -1,0 +1,97 @@
+"""The real sink under load: CPU of the sink and of the engine for each row.
+
+In: a broker, a registry, an engine of its own; encoded events.
+Out: CPU seconds of both processes from the first event to the last stored one.
+Never: the start of the processes, or the loading, in the figure.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from benchmarks.broker import load
+from benchmarks.traffic import encoded
+from benchmarks.worker import SETTLE_S, Spent, schema_id
+from infra.addresses import Addresses
+from infra.embedded.ports import free_port
+from infra.embedded.tether import tethered
+from infra.ledger import ends, positions, probe
+from infra.settings import load as load_settings
+from infra.store import connect
+from schemas.families import FAMILIES
+from sinks.migrate import migrate
+
+
+@contextlib.contextmanager
+def engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """URL and process of an engine."""
+    port = free_port()
+    words = [sys.executable, "-m", "infra.embedded.gateway", "--path", str(folder / "engine"), "--port", str(port)]
+    process, url = subprocess.Popen(tethered(words)), f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            with contextlib.suppress(OSError):
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/ping", timeout=1)
+                break
+            time.sleep(0.1)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def run_sink(bootstrap: str, url: str, folder: Path, events: int, family: str = "interaction") -> tuple[Spent, Spent]:
+    """What the sink alone, and sink and engine together, spend on storing the events of a family."""
+    with engine(folder) as (store, server):
+        addresses, settings = Addresses(bootstrap, url, store), load_settings({})
+        with connect(settings, addresses) as client:
+            migrate(client)
+            words = json.dumps({"bootstrap": bootstrap, "schema_registry": url, "clickhouse_url": store})
+            with (folder / "sink.log").open("wb") as log:
+                process = subprocess.Popen(
+                    tethered([sys.executable, "-m", "benchmarks.sink", words]), stdout=log, stderr=log,
+                    env={**os.environ, "POLARS_MAX_THREADS": "1"},
+                )  # fmt: skip
+            try:
+                return _measured(client, bootstrap, url, psutil.Process(process.pid), server, events, family)
+            finally:
+                process.terminate()
+                process.wait(30)
+
+
+def _measured(
+    client: object, bootstrap: str, url: str, sink: psutil.Process, server: psutil.Process, events: int, family: str
+) -> tuple[Spent, Spent]:
+    time.sleep(SETTLE_S)
+    topic = FAMILIES[family].topic
+    payloads = list(encoded(family, events, schema_id(url, family), seed=9))
+    before, began = (_cpu(sink), _cpu(server)), time.monotonic()
+    load(bootstrap, topic, payloads)
+    consumer = probe(bootstrap)
+    goal = ends(consumer, [topic])
+    consumer.close()
+    while any(positions(client).get(place, 0) < end for place, end in goal.items()):
+        time.sleep(0.25)
+    own, engine_s, wall = _cpu(sink) - before[0], _cpu(server) - before[1], time.monotonic() - began
+    rss = sink.memory_info().rss / 2**20
+    return Spent(events, own, wall, rss), Spent(events, own + engine_s, wall, rss)
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    from sinks.config import SinkConfig
+    from sinks.run import run
+
+    run(SinkConfig(**json.loads(sys.argv[1]), group=f"bench-{os.getpid()}"))
