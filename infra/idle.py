@@ -38,7 +38,7 @@ def waiting_for(settings: Settings, deadline: float) -> list[str]:
                 if time.monotonic() > deadline:
                     return [f"the stream has not counted {m}" for m in missing]
                 time.sleep(POLL_S)
-        goal = _without_idle_talk(ends(consumer, STORED))
+        goal = ends(consumer, STORED)
         with connect(settings, addresses) as client:
             while missing := _behind(goal, positions(client)):
                 if time.monotonic() > deadline:
@@ -47,10 +47,6 @@ def waiting_for(settings: Settings, deadline: float) -> list[str]:
     finally:
         consumer.close()
     return []
-
-
-def _without_idle_talk(goal: Offsets) -> Offsets:
-    return {place: end for place, end in goal.items() if end}
 
 
 def committed(admin: AdminClient, topics: list[str]) -> Offsets:

@@ -24,8 +24,8 @@ def json_rows(client: Any, sql: str) -> tuple[list[str], list[dict[str, Any]]]:
         As the engine says.
     """
     raw = client.raw_query(sql.rstrip().rstrip(";"), settings=SETTINGS, fmt="JSONCompactEachRowWithNames")
-    lines = raw.decode().splitlines()
-    if not lines:
+    lines = raw.removesuffix(b"\n").split(b"\n")  # not splitlines: texts may hold what it takes for a line's end
+    if not lines[0]:
         return [], []
     columns: list[str] = json.loads(lines[0])
     return columns, [dict(zip(columns, json.loads(line), strict=True)) for line in lines[1:]]

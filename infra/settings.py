@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
@@ -54,6 +55,33 @@ def _count(text: str) -> int:
     return value
 
 
+def _some(text: str) -> int:
+    if (value := _count(text)) == 0:
+        raise ValueError("write a whole number of 1 or more")
+    return value
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write a URL such as http://clickhouse:8123")
+    return text.rstrip("/")
+
+
+def _brokers(text: str) -> str:
+    for address in text.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or "/" in host or not port.isdigit():
+            raise ValueError("write host:port, several separated by commas")
+    return text
+
+
+def _level(text: str) -> str:
+    if text.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError("write debug, info, warning or error")
+    return text.lower()
+
+
 def _zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -78,16 +106,16 @@ SETTINGS: dict[str, Setting] = {
             "TOML file with further settings, names in lower case without the prefix or with it",
         ),
         Setting("FOOTLIGHTS_DATA_DIR", "", "folder of the embedded stack's state; default: the user's data folder"),
-        Setting("FOOTLIGHTS_KAFKA", "", "Kafka's host:port; empty starts the embedded broker"),
-        Setting("FOOTLIGHTS_SCHEMA_REGISTRY", "", "URL of the schema registry; empty starts the embedded one"),
-        Setting("FOOTLIGHTS_CLICKHOUSE", "", "URL of ClickHouse's HTTP port; empty starts the embedded engine"),
+        Setting("FOOTLIGHTS_KAFKA", "", "Kafka's host:port; empty starts the embedded broker", _brokers),
+        Setting("FOOTLIGHTS_SCHEMA_REGISTRY", "", "URL of the schema registry; empty starts the embedded one", _url),
+        Setting("FOOTLIGHTS_CLICKHOUSE", "", "URL of ClickHouse's HTTP port; empty starts the embedded engine", _url),
         Setting("FOOTLIGHTS_CLICKHOUSE_USER", "default", "user that creates tables and inserts"),
         Setting("FOOTLIGHTS_CLICKHOUSE_PASSWORD", "", "password of that user"),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER", "reader", "user of analysts' queries"),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD", "", "password of the reader"),
         Setting("FOOTLIGHTS_WORKERS", 2, "stream workers that `up` starts", _count),
         Setting("FOOTLIGHTS_SINKS", 1, "sink processes that `up` starts", _count),
-        Setting("FOOTLIGHTS_REPLICATION", 1, "replication factor of topics that `migrate` creates", _count),
+        Setting("FOOTLIGHTS_REPLICATION", 1, "replication factor of topics that `migrate` creates", _some),
         Setting("FOOTLIGHTS_CHECKPOINT_S", 1.0, "seconds between checkpoints of the stream", _positive),
         Setting("FOOTLIGHTS_REPORTING_ZONE", "UTC", "time zone of calendar days", _zone),
         Setting(
@@ -103,11 +131,11 @@ SETTINGS: dict[str, Setting] = {
             "Java 17 or newer for the embedded broker; default: the one of the Python environment",
         ),
         Setting("FOOTLIGHTS_KAFKA_HEAP", "512m", "heap of the embedded broker"),
-        Setting("FOOTLIGHTS_MAVEN_URL", "", "another address for the embedded broker's jars"),
+        Setting("FOOTLIGHTS_MAVEN_URL", "", "another address for the embedded broker's jars", _url),
         Setting(
             "FOOTLIGHTS_SESSION_TIMEOUT_S", 6.0, "seconds after which a silent worker loses its partitions", _positive
         ),
-        Setting("FOOTLIGHTS_LOG_LEVEL", "info", "debug, info, warning or error"),
+        Setting("FOOTLIGHTS_LOG_LEVEL", "info", "debug, info, warning or error", _level),
         Setting("FOOTLIGHTS_FAILPOINT", "", "tests only: place at which a process kills itself, name or name:n"),
         Setting("FOOTLIGHTS_SWITCH_OFF", "", "tests only: guards switched off for control runs, separated by commas"),
         Setting("ANALYTICS_ENABLED", True, "false makes every call of the SDK do nothing", _flag),
@@ -173,7 +201,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         For a name that starts with FOOTLIGHTS_ and is none, a value that cannot be read, a file that is no TOML.
     """
     given = {**_file(environment.get("FOOTLIGHTS_CONFIG", "")), **environment}
-    for name in given:
+    for name in given:  # ANALYTICS_* and OPENAI_* may be other software's as well
         if name.startswith("FOOTLIGHTS_") and name not in SETTINGS:
             near = difflib.get_close_matches(name, SETTINGS, 1)
             raise BadSetting(f"there is no setting {name}{f'; did you mean {near[0]}?' if near else ''}")
@@ -185,13 +213,15 @@ def _file(path: str) -> dict[str, str]:
         return {}
     try:
         held = tomllib.loads(Path(path).read_text())
-    except (OSError, tomllib.TOMLDecodeError) as problem:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         raise BadSetting(f"FOOTLIGHTS_CONFIG: {path} cannot be read: {problem}") from problem
     out = {}
     for key, value in held.items():
         name = key.upper()
         if name not in SETTINGS:
             name = f"FOOTLIGHTS_{name}"
+        if not isinstance(value, (str, int, float, bool)):
+            raise BadSetting(f"FOOTLIGHTS_CONFIG: {key} in {path} must be one value, not a list or a table")
         out[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return out
 

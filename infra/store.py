@@ -5,6 +5,7 @@ Out: clickhouse-connect clients: one that writes, one that only reads.
 Never: an analyst's query with the rights of the writer.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +17,14 @@ from infra.addresses import Addresses
 from infra.settings import Settings
 
 DATABASE = "footlights"
+#: The driver logs each exception that it raises; whoever catches it tells it once.
+DRIVER_LOG = logging.getLogger("clickhouse_connect")
 
 
 @contextmanager
 def connect(settings: Settings, addresses: Addresses, *, read_only: bool = False) -> Iterator[Any]:
     """A client of the store; `read_only` is the analysts' user and their database."""
+    DRIVER_LOG.setLevel(logging.CRITICAL)
     url = urlsplit(addresses.clickhouse)
     user = "FOOTLIGHTS_CLICKHOUSE_READER" if read_only else "FOOTLIGHTS_CLICKHOUSE_USER"
     password = "FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD" if read_only else "FOOTLIGHTS_CLICKHOUSE_PASSWORD"

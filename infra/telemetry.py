@@ -7,6 +7,7 @@ Never: a configuration on import.
 
 import logging
 import sys
+import time
 
 import structlog
 
@@ -29,3 +30,31 @@ def configure(level: str = "info") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class Repeats(logging.Filter):
+    """Lets a message through once in a while: a client that dials a dead broker says the same twenty times a second.
+
+    Messages are the same when their logger and their unformatted text are.
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._told: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        key, now = (record.name, str(record.msg)), time.monotonic()
+        if now - self._told.get(key, -self._every_s) < self._every_s:
+            return False
+        self._told[key] = now
+        return True
+
+
+def calm(library: str) -> None:
+    """Thin out what the loggers of an imported library repeat; a filter works on its own logger only, so each gets it."""
+    repeats = Repeats()
+    for name in list(logging.root.manager.loggerDict):
+        if name == library or name.startswith(f"{library}."):
+            logging.getLogger(name).addFilter(repeats)

@@ -43,7 +43,11 @@ def list_(limit: Annotated[int, typer.Option(help="Rows at the most.")] = 100, a
 @app.command()
 def show(topic: str, partition: int, offset: int, as_json: Json = False) -> None:
     """Decrypt one refused record and show what can be read of it."""
-    found = _letter(load(), topic, partition, offset)
+    place = f"{_of_topic(topic)} AND partition = {partition} AND offset = {offset}"
+    letters = _letters(load(), place, 1)
+    if not letters:
+        fail(f"there is no dead letter at {topic}/{partition}/{offset}; see `footlights deadletters list`")
+    found = letters[0]
     if as_json:
         print_json(found)
         return
@@ -51,29 +55,33 @@ def show(topic: str, partition: int, offset: int, as_json: Json = False) -> None
         console.print(f"{name}: {value}", markup=False)
 
 
-def _letter(settings: Settings, topic: str, partition: int, offset: int) -> dict[str, Any]:
+def _of_topic(topic: str) -> str:
+    from schemas.families import BY_TOPIC
+
+    if topic not in BY_TOPIC:
+        fail(f"no dead letters come from {topic}; topics are {', '.join(BY_TOPIC)}", 2)
+    return f"topic = '{topic}'"
+
+
+def _letters(settings: Settings, where: str, limit: int) -> list[dict[str, Any]]:
+    """Decrypted letters, oldest place first."""
     from cryptography.exceptions import InvalidTag
 
     from stream_apps.dead_letters import decrypt
 
-    where = (
-        f"topic = '{topic}' AND partition = {partition} AND offset = {offset}"
-        if topic.replace(".", "").isalnum()
-        else "false"
-    )
     rows = _rows(
         settings,
         "SELECT topic, partition, offset, error_code, detail, stage, source, schema_id, base64Encode(payload) AS payload "
-        f"FROM footlights.dead_letters FINAL WHERE {where} LIMIT 1",
+        f"FROM footlights.dead_letters FINAL WHERE {where} ORDER BY topic, partition, offset LIMIT {limit}",
     )
-    if not rows:
-        fail(f"there is no dead letter at {topic}/{partition}/{offset}; see `footlights deadletters list`")
-    row = rows[0]
-    try:
-        plain = decrypt(settings.dead_letter_key(), row | {"payload": base64.b64decode(row["payload"])})
-    except InvalidTag:
-        fail("the payload cannot be decrypted: FOOTLIGHTS_DEADLETTER_KEY is not the key that it was stored with")
-    return row | {"payload": base64.b64encode(plain).decode(), "text": plain.decode("utf-8", "replace")}
+    key, letters = settings.dead_letter_key(), []
+    for row in rows:
+        try:
+            plain = decrypt(key, row | {"payload": base64.b64decode(row["payload"])})
+        except InvalidTag:
+            fail("the payload cannot be decrypted: FOOTLIGHTS_DEADLETTER_KEY is not the key that it was stored with")
+        letters.append(row | {"payload": base64.b64encode(plain).decode(), "text": plain.decode("utf-8", "replace")})
+    return letters
 
 
 @app.command()
@@ -87,19 +95,16 @@ def replay(
     from infra.letters import republish
 
     settings = load()
-    where = f"topic = '{topic}'" if topic and topic.replace(".", "").isalnum() else "true"
-    places = _rows(
-        settings,
-        f"SELECT topic, partition, offset FROM footlights.dead_letters FINAL WHERE {where} ORDER BY offset LIMIT {limit}",
-    )
-    letters = [_letter(settings, p["topic"], p["partition"], p["offset"]) for p in places]
+    letters = _letters(settings, _of_topic(topic) if topic else "true", max(1, limit))
     sent = republish(resolve(settings).kafka, letters)
     if as_json:
-        print_json({"found": len(places), "published": sent})
+        print_json({"found": len(letters), "published": sent})
     else:
         say(
-            f"{sent:,} of {len(places):,} records published again; those that still cannot be read come back as dead letters"
+            f"{sent:,} of {len(letters):,} records published again; what still cannot be read comes back as a dead letter"
         )
+    if sent < len(letters):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -25,14 +25,16 @@ app.add_typer(letters.app, name="deadletters", rich_help_panel="Look")
 
 def main() -> None:
     """Run the command line."""
-    from infra.addresses import NotRunning
-    from infra.settings import BadSetting
+    from infra.cli.problems import sentence
 
     try:
         app()
-    except (BadSetting, NotRunning) as problem:
-        sys.stderr.write(f"{problem}\n")
-        sys.exit(2)
+    except Exception as problem:  # the edge of the process: what a person cannot mend goes on as it is
+        told = sentence(problem)
+        if told is None:
+            raise
+        sys.stderr.write(f"{told[0]}\n")
+        sys.exit(told[1])
 
 
 if __name__ == "__main__":

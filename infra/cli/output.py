@@ -22,13 +22,13 @@ errors = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty()
 
 def fail(sentence: str, code: int = 1) -> NoReturn:
     """Say what is wrong and what to do, and end."""
-    errors.print(sentence, style="red" if errors.is_terminal else None, markup=False)
+    errors.print(sentence, style="red" if errors.is_terminal else None, markup=False, soft_wrap=True)
     raise typer.Exit(code)
 
 
 def say(line: str) -> None:
     """A line of progress on stderr."""
-    errors.print(line, markup=False)
+    errors.print(line, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

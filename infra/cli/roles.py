@@ -36,7 +36,7 @@ def worker(
 
     os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from infra.addresses import resolve
-    from infra.telemetry import configure
+    from infra.telemetry import calm, configure
     from stream_apps.app import run
     from stream_apps.config import STAGES, StreamConfig
     from stream_apps.transport.config import TransportConfig, quiet_loggers
@@ -44,6 +44,7 @@ def worker(
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
     quiet_loggers()
+    calm("aiokafka")
     addresses, off = resolve(settings), settings.switched_off
     switches = {switch: False for switch in TRANSPORT_SWITCHES if switch in off}
     run(

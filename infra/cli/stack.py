@@ -41,7 +41,8 @@ def supervise(settings: Settings) -> int:
     from infra.embedded.java import JavaUnavailable
     from infra.embedded.kafka import KafkaFailed
     from infra.embedded.kafka_jars import JarsUnavailable
-    from infra.supervisor.run import AlreadyRunning, Supervisor
+    from infra.supervisor.ownership import AlreadyRunning
+    from infra.supervisor.run import StackFailed, Supervisor
     from infra.supervisor.stack import Stack
 
     told = {"jars": 0}
@@ -53,7 +54,7 @@ def supervise(settings: Settings) -> int:
 
     try:
         return Supervisor(Stack(settings, on_jars), say).run()
-    except (AlreadyRunning, JarsUnavailable, JavaUnavailable, KafkaFailed) as problem:
+    except (AlreadyRunning, StackFailed, JarsUnavailable, JavaUnavailable, KafkaFailed) as problem:
         fail(str(problem))
 
 
@@ -77,7 +78,7 @@ def start_detached(settings: Settings) -> None:
         if answer is not None and answer["ready"]:
             say("ready")
             return
-        if process is not None and process.poll() is not None:
+        if process is not None and process.poll() is not None and not _is_owned(settings):
             fail(f"the stack did not start: {_last_line(log)} (log: {log})")
         time.sleep(0.2)
     waiting = [p["name"] for p in (answer or {}).get("processes", []) if p["state"] != "running"]
@@ -97,14 +98,22 @@ def _ask(settings: Settings, what: str, timeout: float = 5.0) -> dict[str, Any] 
     return ask(settings.data_dir, {"do": what}, timeout)
 
 
+def _is_owned(settings: Settings) -> bool:
+    from infra.supervisor.ownership import is_owned
+
+    return is_owned(settings.data_dir)
+
+
 def down() -> None:
     """Drain and stop the stack of the data folder."""
     settings = load()
-    if _ask(settings, "down") is None:
+    if not _is_owned(settings):
         say("nothing runs")
         return
     deadline = time.monotonic() + DOWN_PATIENCE_S
-    while _ask(settings, "status", 2.0) is not None:
+    asked = False
+    while _is_owned(settings):
+        asked = asked or _ask(settings, "down") is not None
         if time.monotonic() > deadline:
             fail(f"still stopping after {DOWN_PATIENCE_S:.0f} s; see {settings.data_dir / 'logs'}")
         time.sleep(0.2)
@@ -120,10 +129,17 @@ def current_status(settings: Settings) -> dict[str, Any]:
 
     state = state_of(settings.data_dir) or {}
     none = dict.fromkeys(("kafka", "schema_registry", "clickhouse", "collector", "api")) | {"metrics": []}
-    rows = [["supervisor", None, "stopped", 0], *state.get("processes", [])]
+    rows = [["supervisor", state.get("pid"), "starting", 0], *state.get("processes", [])]
+    alive = _is_owned(settings)  # but too busy to answer: its last word stands
     processes = [
-        {"name": name, "pid": None, "state": "stopped", "restarts": restarts, "rss_bytes": None}
-        for name, _, _, restarts in rows
+        {
+            "name": name,
+            "pid": pid if alive else None,
+            "state": told if alive else "stopped",
+            "restarts": restarts,
+            "rss_bytes": None,
+        }
+        for name, pid, told, restarts in rows
     ]
     return {"ready": False, "addresses": state.get("addresses", none), "processes": processes}
 

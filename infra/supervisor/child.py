@@ -11,11 +11,14 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
 
 STARTING, RUNNING, BACKOFF, STOPPED = "starting", "running", "backoff", "stopped"
 FIRST_BACKOFF_S, LAST_BACKOFF_S, STEADY_S = 0.5, 5.0, 10.0
+#: A log beyond this is put aside at the next start; one older log is kept.
+LOG_BYTES = 20_000_000
 #: A worker that ends so was stopped by too many dead letters; a person must release it.
 EXIT_HELD = 78
 
@@ -44,7 +47,7 @@ class Child:
     restarts: int = 0
     held: bool = False
     _process: subprocess.Popen[bytes] | None = None
-    _started_at: float = 0.0
+    _running_since: float = 0.0
     _backoff_s: float = FIRST_BACKOFF_S
     _retry_at: float = 0.0
 
@@ -66,8 +69,7 @@ class Child:
         self.held = False
         try:
             command = list(self.command())
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            with self.log.open("ab") as out:
+            with self._open_log() as out:
                 self._process = subprocess.Popen(
                     command,
                     stdout=out,
@@ -77,12 +79,18 @@ class Child:
                     start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's alone
                 )
         except (OSError, RuntimeError) as problem:
-            with self.log.open("ab") as out:
+            with self._open_log() as out:
                 out.write(f"{self.name} cannot start: {problem}\n".encode())
             self._process = None
             self._fail(now)
             return
-        self.state, self._started_at = STARTING, now
+        self.state = STARTING
+
+    def _open_log(self) -> IO[bytes]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
+        return self.log.open("ab")
 
     def tick(self, now: float) -> None:
         """Look at the process: notice readiness and death, restart when the back-off is over."""
@@ -95,8 +103,8 @@ class Child:
         if code is not None:
             self._ended(code, now)
         elif self.state == STARTING and self.probe():
-            self.state = RUNNING
-        if self.state == RUNNING and now - self._started_at >= STEADY_S:
+            self.state, self._running_since = RUNNING, now
+        if self.state == RUNNING and now - self._running_since >= STEADY_S:
             self._backoff_s = FIRST_BACKOFF_S
 
     def _ended(self, code: int, now: float) -> None:
@@ -114,6 +122,17 @@ class Child:
         self.state = STOPPED
         if self.pid and self._process:
             self._process.terminate()
+
+    @property
+    def last_word(self) -> str:
+        """Last line of its log, for a sentence about what is wrong; empty when it said nothing."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, self.log.stat().st_size - 4_096))
+                lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+        except OSError:
+            return ""
+        return lines[-1].strip() if lines else ""
 
     def kill(self) -> None:
         """End the process now."""

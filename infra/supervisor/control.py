@@ -7,6 +7,7 @@ Never: a wait for a client; the supervisor's loop goes on.
 
 import hashlib
 import json
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -19,9 +20,9 @@ LONGEST_PATH = 95
 def socket_path(folder: Path) -> Path:
     """Where the supervisor of a folder listens: in the folder, or in the temporary folder when its path is too long."""
     inside = folder / "control.sock"
-    if len(str(inside)) <= LONGEST_PATH:
+    if len(os.fsencode(inside)) <= LONGEST_PATH:
         return inside
-    return Path(tempfile.gettempdir()) / f"footlights-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.sock"
+    return Path(tempfile.gettempdir()) / f"footlights-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}.sock"
 
 
 def listen(folder: Path) -> socket.socket:

@@ -5,31 +5,56 @@ Out: a state file and the processes.
 Never: a child that outlives it, or one that is given up after a kill.
 """
 
-import contextlib
-import fcntl
 import json
 import os
+import queue
 import select
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import psutil
 
-from infra.addresses import STATE_FILE
-from infra.supervisor.child import RUNNING, STARTING, STOPPED, Child
+from infra.addresses import STATE_FILE, Addresses
+from infra.supervisor.child import BACKOFF, RUNNING, STARTING, STOPPED, Child
 from infra.supervisor.control import listen, receive, reply, socket_path
-from infra.supervisor.stack import Stack
+from infra.supervisor.ownership import owning
 
 TICK_S = 0.1
 MIGRATE_PATIENCE_S = 60.0
+MIGRATE_PAUSE_S = 0.5
 
 
-class AlreadyRunning(RuntimeError):
-    """Another supervisor owns the data folder."""
+class StackFailed(RuntimeError):
+    """The stack cannot come up; the message says why."""
+
+
+class Stack(Protocol):
+    """What the supervisor asks of a stack: its processes by group, and what lies between them."""
+
+    folder: Path
+    groups: list[list[Child]]
+    consumers: list[Child]
+
+    @property
+    def children(self) -> list[Child]:
+        """All children in the order of their start."""
+
+    def addresses(self) -> Addresses:
+        """Addresses of the parts; RuntimeError before they are known."""
+
+    def metrics(self) -> list[str]:
+        """URLs of metrics."""
+
+    def migrate(self) -> None:
+        """What must be done after the groups run and before the consumers start. Runs on another thread."""
+
+    def resume(self) -> list[str]:
+        """Names of the consumers that are to be released."""
 
 
 class Supervisor:
@@ -57,8 +82,8 @@ class Supervisor:
             When the data folder has a supervisor.
         """
         with owning(self._stack.folder):
-            signal.signal(signal.SIGINT, self._on_signal)
-            signal.signal(signal.SIGTERM, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, self._on_signal)
             self._server = listen(self._stack.folder)
             try:
                 self._start()
@@ -80,20 +105,43 @@ class Supervisor:
     def _start(self) -> None:
         for group in self._stack.groups:
             self._launch(group)
-        deadline = time.monotonic() + MIGRATE_PATIENCE_S
-        while not self._stopping and not self._migrated:
-            try:
-                self._stack.migrate()
-                self._migrated = True
-            except Exception as problem:  # a store that was killed a moment ago comes back; what stays wrong is said
-                if time.monotonic() > deadline:
-                    raise
-                self._say(f"migration waits: {problem}")
-                self._turn()
-                time.sleep(0.5)
+        self._migrate()
         self._launch(self._stack.consumers)
         if self.ready:
             self._say("ready")
+
+    def _migrate(self) -> None:
+        """Migrate on a thread of its own, again while the stores cannot be reached, so that commands are answered meanwhile."""
+        deadline = time.monotonic() + MIGRATE_PATIENCE_S
+        while not self._stopping and not self._migrated:
+            ended: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+            threading.Thread(target=self._try_migration, args=(ended,), daemon=True).start()
+            while not self._stopping and ended.empty():
+                self._turn()
+            if self._stopping:
+                return
+            problem = ended.get()
+            self._migrated = problem is None
+            if problem is not None:
+                if time.monotonic() > deadline:
+                    raise StackFailed(
+                        f"topics, schemas and tables cannot be migrated: {first_line(problem)}"
+                    ) from problem
+                self._say(f"migration waits: {first_line(problem)}")
+                self._pause(MIGRATE_PAUSE_S)
+
+    def _try_migration(self, ended: "queue.SimpleQueue[Exception | None]") -> None:
+        try:
+            self._stack.migrate()
+        except Exception as problem:  # a store that was killed a moment ago comes back; what stays wrong is said
+            ended.put(problem)
+        else:
+            ended.put(None)
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < until:
+            self._turn()
 
     def _launch(self, group: list[Child]) -> None:
         for child in group:
@@ -125,9 +173,19 @@ class Supervisor:
             before = child.state
             child.tick(now)
             if child.state != before:
-                self._say(f"{child.name} is {child.state}")
+                self._say(self._sentence(child))
         self._write_state()
         self._answer(TICK_S)
+
+    @staticmethod
+    def _sentence(child: Child) -> str:
+        if child.held:
+            return (
+                f"{child.name} was stopped by too many dead letters: see `footlights deadletters list`, then `resume`"
+            )
+        if child.state == BACKOFF and child.last_word:
+            return f"{child.name} ended and will be started again; its last word: {child.last_word[:300]}"
+        return f"{child.name} is {child.state}"
 
     def _answer(self, wait_s: float) -> None:
         assert self._server is not None
@@ -137,7 +195,10 @@ class Supervisor:
             return
         if not readable:
             return
-        connection, _ = self._server.accept()
+        try:
+            connection, _ = self._server.accept()
+        except OSError:  # the client left again
+            return
         with connection:
             reply(connection, self._do(receive(connection)))
 
@@ -148,6 +209,8 @@ class Supervisor:
             case "down":
                 self._stopping = True
                 return {"stopping": True}
+            case "resume" if self._stopping:
+                return {"resumed": []}
             case "resume":
                 names = self._stack.resume()
                 for child in self._stack.consumers:
@@ -211,15 +274,7 @@ class Supervisor:
             self._told = told
 
 
-@contextlib.contextmanager
-def owning(folder: Path) -> Iterator[TextIO]:
-    """Be the only supervisor of a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "supervisor.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise AlreadyRunning(
-                f"a stack already runs in {folder}: see `footlights status`, or stop it with `footlights down`"
-            ) from None
-        yield lock
+def first_line(problem: BaseException) -> str:
+    """The first line of what an exception says, or its name."""
+    lines = str(problem).strip().splitlines()
+    return lines[0] if lines else type(problem).__name__

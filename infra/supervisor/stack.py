@@ -5,14 +5,13 @@ Out: groups of children; each group starts when the one before is ready.
 Never: an embedded part whose address is set.
 """
 
-import os
 import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from infra.addresses import Addresses
+from infra.embedded.java import find_java
 from infra.embedded.kafka import KafkaFailed, KafkaServer
 from infra.embedded.kafka_jars import fetch_jars
 from infra.embedded.ports import kept_port
@@ -29,10 +28,11 @@ class Stack:
     def __init__(self, settings: Settings, on_jars: Callable[[int, int], None] | None = None) -> None:
         self.settings, self.folder = settings, settings.data_dir
         self._kafka: KafkaServer | None = None
-        self._resume = False
+        self._resumed: set[str] = set()
         stores = [self._registry(), self._clickhouse()]
         self.groups: list[list[Child]] = []
         if not settings["FOOTLIGHTS_KAFKA"]:
+            find_java(settings["FOOTLIGHTS_JAVA"] or None)  # a missing one is said before anything starts
             jars = fetch_jars(maven_url=settings["FOOTLIGHTS_MAVEN_URL"] or None, on_progress=on_jars)
             self._kafka = KafkaServer(
                 self.folder / "kafka",
@@ -81,10 +81,10 @@ class Stack:
             migrate(client, self.settings["ANALYTICS_RETENTION_DAYS"])
 
     def resume(self) -> list[str]:
-        """Let workers that dead letters stopped start again, their counters forgotten; returns their names."""
-        held = [child for child in self.consumers if child.held]
-        self._resume = True
-        return [child.name for child in held]
+        """Names of the workers that dead letters stopped; the next start of each, and only that, forgets the counters."""
+        held = [child.name for child in self.consumers if child.held]
+        self._resumed.update(held)
+        return held
 
     # -- children
 
@@ -136,15 +136,15 @@ class Stack:
         def command() -> list[str]:
             port = kept_port(self._ports() / name)
             words = [*PYTHON, "infra.cli.main", role, "--name", name, "--metrics-port", str(port)]
-            if role == "worker" and self._resume:
+            if name in self._resumed:
+                self._resumed.discard(name)
                 words.append("--resume-dead-letters")
             return tethered(words)
 
         return self._child(name, command, lambda: _answers(f"http://127.0.0.1:{self._port(name)}/metrics"))
 
     def _child(self, name: str, command: Callable[[], list[str]], probe: Callable[[], bool]) -> Child:
-        environment: dict[str, Any] = {"FOOTLIGHTS_DATA_DIR": str(self.folder), "POLARS_MAX_THREADS": "1"}
-        environment = {k: v for k, v in environment.items() if k == "FOOTLIGHTS_DATA_DIR" or k not in os.environ}
+        environment = {"FOOTLIGHTS_DATA_DIR": str(self.folder)}
         return Child(name, command, probe, self.folder / "logs" / f"{name}.log", environment)
 
 
