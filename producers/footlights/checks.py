@@ -7,6 +7,7 @@ Never: a quoted value; a refusal may land in a log.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "required_fields": (0, 10_000),
     "filled_fields": (0, 10_000),
 }
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (int, float), "boolean": (bool,)}
 _WORDS = {"string": "a string", "long": "a whole number", "double": "a number", "boolean": "true or false"}
 
@@ -64,6 +66,13 @@ def checked_id(what: str, raw: object) -> str | None:
     if text.lower() in NO_IDS:
         raise Refusal("INVALID_ID", f"{what} is a placeholder, not an id")
     return text
+
+
+def checked_message_id(message_id: str) -> str:
+    """A UUIDv7 in lower case, so that the platform knows its time."""
+    if not isinstance(message_id, str) or not _UUID7.fullmatch(message_id):
+        raise Refusal("INVALID_ID", "message_id must be a UUIDv7; make one of a foreign id with uuid7_of")
+    return message_id
 
 
 def checked_ms(what: str, moment: datetime | int) -> int:

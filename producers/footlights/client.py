@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from footlights.checks import checked_field, checked_id, checked_ms, checked_name, properties_text
+from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
 from footlights.ids import fresh_uuid7, record_key
 from footlights.names import FAMILIES, family_of, topic_of
 from footlights.outcome import DISABLED, QUEUED, Money, Outcome, Refusal
@@ -55,7 +55,7 @@ class Client:
     strict
         Raise Refusal instead of answering with it; for tests and development.
     max_block_s
-        Longest wait for room in the queue, seconds.
+        Longest wait of a call, seconds: for room in the queue, and for the registry when a schema is first needed.
     queue_max_messages
         Room of the queue in records.
     on_delivery
@@ -86,7 +86,7 @@ class Client:
         self.enabled = _enabled() if enabled is None else enabled
         self._config = producer_config(bootstrap_servers, queue_max_messages, kafka_config)
         folder = Path(cache_dir) if cache_dir else _usable(default_folder())
-        self._schemas = Schemas(schema_registry, folder)
+        self._schemas = Schemas(schema_registry, folder, max_block_s)
         self._pseudonym: Pseudonymiser = pseudonymiser or HmacPseudonymiser(key_for(pseudonym_key, folder))
         self._shapes: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
         self._begin()
@@ -141,7 +141,7 @@ class Client:
             record["sent_at_ms"] = now if sent_at_ms is None else checked_ms("sent_at_ms", sent_at_ms)
             record["received_at_ms"] = now if received_at_ms is None else checked_ms("received_at_ms", received_at_ms)
             record["automatic"] = bool(automatic)
-            record["message_id"] = message_id or fresh_uuid7(now)
+            record["message_id"] = fresh_uuid7(now) if message_id is None else checked_message_id(message_id)
             record["original_id"] = original_id
             self._identify(record, user_id, anonymous_id, session_id)
             if amount is not None:
@@ -189,7 +189,9 @@ class Client:
         """Flush, report and end; returns how many events were left behind. Later calls answer CLOSED."""
         with self._lock:
             self._closed, publisher, self._publisher = True, self._publisher, None
-        return publisher.close(timeout) if publisher else 0
+        left = publisher.close(timeout) if publisher else 0
+        self._schemas.close()
+        return left
 
     def __enter__(self) -> "Client":
         """Use the client in a `with` block."""

@@ -65,8 +65,9 @@ class _Known:
 class Schemas:
     """Newest schemas by subject; asks the registry once a process and falls back to the copy on disk. Thread-safe."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self._client = SchemaRegistryClient({"url": url, "timeout": 5})
+    def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
+        # No retries: the caller waits for this, and the copy on the disk is as good.
+        self._client = SchemaRegistryClient({"url": url, "timeout": timeout_s, "max.retries": 0})
         self._folder = folder / "schemas"
         self._lock = threading.Lock()
         self._held: dict[str, Written] = {}
@@ -83,6 +84,11 @@ class Schemas:
             if subject not in self._held:
                 self._held[subject] = self._ask(subject)
             return self._held[subject]
+
+    def close(self) -> None:
+        """Let the connection go."""
+        with self._client:
+            return
 
     def serializer(self, topic: str) -> Serialize:
         """A function from a record of the topic to its framed Avro bytes."""

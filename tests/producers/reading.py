@@ -1,0 +1,56 @@
+"""What lies on the topics, read independently of the platform's decoder.
+
+In: a broker, topics, a source.
+Out: records as dictionaries, with key and headers.
+Never: a commit.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import fastavro
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from schemas.topics import TOPICS
+
+
+@dataclass(frozen=True)
+class Read:
+    """One record of a topic."""
+
+    topic: str
+    partition: int
+    key: bytes
+    headers: dict[str, str]
+    record: dict[str, Any]
+    payload: bytes
+
+
+def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
+    """All records of the topics that a source published, in the order of each partition."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "reading", "enable.auto.commit": False, "log_level": 2}
+    )
+    places = [TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in range(TOPICS[t].partitions)]
+    ends = {(p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=10) for p in places}
+    consumer.assign([p for p in places if ends[p.topic, p.partition][1] > ends[p.topic, p.partition][0]])
+    left = {place for place, (low, high) in ends.items() if high > low}
+    schemas = {t: fastavro.parse_schema(TOPICS[t].record.schema) for t in topics}
+    found = []
+    while left:
+        message = consumer.poll(10)
+        assert message is not None, f"nothing more from {left}"
+        assert message.error() is None
+        topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
+        assert topic is not None and partition is not None and offset is not None and value is not None
+        record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[topic], None)
+        headers = {k: (v or b"").decode() for k, v in message.headers() or [] if isinstance(v, bytes)}
+        if record["source"] == source:
+            key = message.key()
+            assert isinstance(key, bytes)
+            found.append(Read(topic, partition, key, headers, record, value))
+        if offset + 1 >= ends[topic, partition][1]:
+            left.discard((topic, partition))
+    consumer.close()
+    return found
