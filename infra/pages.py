@@ -1,0 +1,67 @@
+"""Pages of docs/ that are written from declarations.
+
+In: measures, KPIs.
+Out: Markdown.
+Never: a fact that is not in a declaration.
+"""
+
+from schemas.aggregates import Count, Quantile, Sum, Uniq
+from schemas.catalogue import MEASURES
+from schemas.kpis import KPIS, Alert, Kpi
+from schemas.measures import Measure
+
+
+def kpis_page() -> str:
+    """docs/kpis.md."""
+    lines = [
+        "# KPIs and measures",
+        "",
+        "Written from `schemas/kpis.py` and `schemas/catalogue.py` by `python -m infra.pages > docs/kpis.md`; a test keeps it current.",
+        "",
+        "A KPI is a formula over measures; a measure is an aggregate of the rows of one or several event families that a predicate",
+        "selects. Both engines get the predicate's canonical text. Distinct counts are HyperLogLog sketches (error at most 1.5 % at",
+        "95 %), quantiles fixed bins (at most 1.9 %); both equal their recomputation from the raw events to the bit. A division by zero",
+        "is null. Windows `1m 5m 1h 24h` roll and end on multiples of 1 m, 1 m, 1 m and 1 h; `1d` is a calendar day of the reporting zone.",
+        "",
+        "| KPI | kind | unit | windows | formula | good | alert | what it says |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_kpi(k) for k in KPIS.values()),
+        "",
+        "## Measures",
+        "",
+        "| measure | of | aggregate | where | by | what it says |",
+        "|---|---|---|---|---|---|",
+        *(_measure(m) for m in MEASURES.values()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _kpi(kpi: Kpi) -> str:
+    windows = " ".join(kpi.windows)
+    by = f" By {', '.join('/'.join(d) for d in kpi.by)}." if kpi.by else ""
+    alert = _alert(kpi.alert) if kpi.alert else ""
+    return f"| `{kpi.name}` | {kpi.kind} | {kpi.unit} | {windows} | `{kpi.formula}` | {kpi.good} | {alert} | {kpi.help}{by} |"
+
+
+def _alert(alert: Alert) -> str:
+    bound = f"> {alert.above:g}" if alert.above is not None else f"< {alert.below:g}"
+    return f"{bound} in {alert.window} for {alert.for_}, {alert.severity}"
+
+
+def _measure(measure: Measure) -> str:
+    match measure.aggregate:
+        case Count():
+            what = "count"
+        case Sum(column):
+            what = f"sum of {column}"
+        case Uniq(column):
+            what = f"distinct {column}"
+        case Quantile(column):
+            what = f"quantiles of {column}"
+    where = "all rows" if measure.where == "true" else f"`{measure.where}`"
+    by = "/".join(measure.by)
+    return f"| `{measure.name}` | {', '.join(measure.families)} | {what} | {where} | {by} | {measure.help} |"
+
+
+if __name__ == "__main__":
+    print(kpis_page(), end="")

@@ -1,0 +1,1 @@
+"""Documentation is tested like code."""
