@@ -84,21 +84,18 @@ def rolling_sum(buckets: Array, length: int) -> Array:
 
 
 def rolling_max(buckets: Array, length: int) -> Array:
-    """Maxima of `length` consecutive buckets along the first axis, in three passes (van Herk 1992, Gil and Werman 1993).
+    """Maxima of `length` consecutive buckets along the first axis, by doubling: a maximum may count a bucket twice.
 
     Examples
     --------
     >>> rolling_max(np.array([3, 1, 2, 0, 5]), 3)
     array([3, 2, 5])
     """
-    if length == 1:
-        return buckets
-    count = len(buckets)
-    padded = -(-count // length) * length
-    blocks = np.zeros((padded, *buckets.shape[1:]), buckets.dtype)
-    blocks[:count] = buckets
-    blocks = blocks.reshape(-1, length, *buckets.shape[1:])
-    ahead = np.maximum.accumulate(blocks, axis=1).reshape(padded, *buckets.shape[1:])
-    behind = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].reshape(padded, *buckets.shape[1:])
-    out: Array = np.maximum(behind[: count - length + 1], ahead[length - 1 : count])
+    windows = len(buckets) - length + 1
+    out, size = buckets, 1  # out[i] is the maximum of buckets i … i + size - 1
+    while 2 * size <= length:
+        out = np.maximum(out[:-size], out[size:])
+        size *= 2
+    if size < length:
+        out = np.maximum(out[:windows], out[length - size : length - size + windows])
     return out
