@@ -15,6 +15,8 @@ from schemas.families import BY_TOPIC
 from schemas.topics import TOPICS
 
 COLUMNS = ("source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap")
+#: Producers report every 5 s; the sink stores a second later.
+REPORTED_S = 7.0
 POSITIONS = "SELECT topic, partition, max(last) + 1 AS next FROM footlights.batches GROUP BY topic, partition"
 
 
@@ -51,13 +53,21 @@ def balance(client: Any, consumer: Consumer) -> list[dict[str, Any]]:
 
 
 def settled(client: Any, bootstrap: str, patience_s: float) -> list[dict[str, Any]]:
-    """Rows of the ledger once no gap or movement is left, or when patience ends."""
+    """Rows of the ledger once no gap or movement is left, or when patience ends.
+
+    What no producer reported is waited for only as long as it may still be reported.
+    """
     consumer, deadline = probe(bootstrap), time.monotonic() + patience_s
+    before: list[dict[str, Any]] = []
+    since = time.monotonic()
     try:
         while True:
-            rows = balance(client, consumer)
-            calm = not any(row["gap"] or row["in_flight"] or row["unconfirmed"] for row in rows)
-            if calm or time.monotonic() > deadline:
+            rows, now = balance(client, consumer), time.monotonic()
+            if rows != before:
+                before, since = rows, now
+            moving = any(row["gap"] or row["in_flight"] for row in rows)
+            awaited = any(row["unconfirmed"] for row in rows) and now - since < REPORTED_S
+            if not (moving or awaited) or now > deadline:
                 return rows
             time.sleep(0.5)
     finally:

@@ -12,7 +12,7 @@ from infra.query import json_rows
 from infra.settings import Settings
 from infra.store import connect
 from schemas.kpis import KPIS, Kpi
-from schemas.windows import WINDOWS
+from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
 
 STAMP = ("watermark", "completeness", "late_ratio", "rows", "duplicates", "definition_version", "published_at")
 DEFAULT_WINDOW = "5m"
@@ -21,8 +21,8 @@ SELECT kpi, window, by, toString(window_start) AS window_start, toString(window_
     reason, toString(watermark) AS watermark, completeness, late_ratio, rows, duplicates, definition_version,
     toString(published_at) AS published_at
 FROM footlights.kpi_history
-WHERE tenant_id = {tenant} AND ({wanted}) AND {moment} AND {by}
-ORDER BY window_end DESC LIMIT 1 BY kpi, window, by
+WHERE tenant_id = {tenant} AND ({wanted}) AND {by}
+ORDER BY kpi_history.window_end DESC LIMIT 1 BY kpi, window, by
 """
 
 
@@ -40,7 +40,8 @@ def current(
     window
         Kind of window; a metric that does not have it shows its own first one.
     at_ms
-        An instant; the newest window that ends at or before it, or that holds it.
+        An instant; what the metric showed then: the newest window whose last bucket (minute, hour or day of the reporting
+        zone) begins before it.
     by
         `key=value` pairs; empty for the whole.
 
@@ -53,12 +54,12 @@ def current(
     if window is not None and window not in WINDOWS:
         raise ValueError(f"--window must be one of {', '.join(WINDOWS)}")
     windows = {k.name: _window(k, window) for k in kpis}
-    wanted = " OR ".join(f"(kpi = '{k}' AND window = '{w}')" for k, w in windows.items())
+    zone = settings["FOOTLIGHTS_REPORTING_ZONE"]
+    wanted = " OR ".join(f"(kpi = '{k}' AND window = '{w}' AND {_moment(w, at_ms, zone)})" for k, w in windows.items())
     text = ",".join(sorted(by))
     sql = POINT.format(
         tenant=_quoted(tenant),
         wanted=wanted,
-        moment="true" if at_ms is None else f"window_start <= fromUnixTimestamp64Milli({int(at_ms)})",
         by=f"by = {_quoted(text)}",
     )
     with connect(settings, resolve(settings), read_only=True) as client:
@@ -78,6 +79,14 @@ def _window(kpi: Kpi, window: str | None) -> str:
     if window in kpi.windows:
         return str(window)
     return DEFAULT_WINDOW if DEFAULT_WINDOW in kpi.windows else kpi.windows[0]
+
+
+def _moment(window: str, at_ms: int | None, zone: str) -> str:
+    if at_ms is None:
+        return "true"
+    kind = WINDOWS[window]
+    _, end_ms = window_bounds_ms(kind, bucket_of(at_ms - 1, kind.level, zone), zone)
+    return f"kpi_history.window_end <= fromUnixTimestamp64Milli({end_ms})"
 
 
 def _row(kpi: Kpi, window: str, by: str, point: dict[str, Any] | None) -> dict[str, Any]:

@@ -203,9 +203,14 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     given = {**_file(environment.get("FOOTLIGHTS_CONFIG", "")), **environment}
     for name in given:  # ANALYTICS_* and OPENAI_* may be other software's as well
         if name.startswith("FOOTLIGHTS_") and name not in SETTINGS:
-            near = difflib.get_close_matches(name, SETTINGS, 1)
-            raise BadSetting(f"there is no setting {name}{f'; did you mean {near[0]}?' if near else ''}")
+            raise BadSetting(f"there is no setting {name}{_proposal(name)}")
     return Settings({s.name: _value(s, given.get(s.name)) for s in SETTINGS.values()})
+
+
+def _proposal(name: str) -> str:
+    tails = {known.removeprefix("FOOTLIGHTS_"): known for known in SETTINGS}
+    near = difflib.get_close_matches(name.removeprefix("FOOTLIGHTS_"), tails, 1)
+    return f"; did you mean {tails[near[0]]}?" if near else ""
 
 
 def _file(path: str) -> dict[str, str]:

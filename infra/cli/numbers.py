@@ -40,9 +40,7 @@ def register(app: typer.Typer) -> None:
 def metrics(
     name: Annotated[str | None, typer.Argument(help="One metric; default: all.")] = None,
     window: Annotated[str | None, typer.Option(help="1m 5m 1h 24h 1d; default: 5m, or what the metric has.")] = None,
-    at: Annotated[
-        str | None, typer.Option(help="A time inside or at the end of the window; default: the newest.")
-    ] = None,
+    at: Annotated[str | None, typer.Option(help="Show what the metric showed at this time; default: now.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="key=value of a dimension, repeatable.")] = None,
     tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
     as_json: Json = False,
@@ -91,11 +89,12 @@ def verify(
     from infra.verify.run import verify as run
 
     settings = load()
+    from_ms, to_ms = epoch_ms(from_) if from_ else None, epoch_ms(to) if to else None
     with connect(settings, resolve(settings)) as client:
         result = run(
             client,
-            from_ms=epoch_ms(from_) if from_ else None,
-            to_ms=epoch_ms(to) if to else None,
+            from_ms=from_ms,
+            to_ms=to_ms,
             zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
             now_ms=int(time.time() * 1000),
             retention_days=settings["ANALYTICS_RETENTION_DAYS"],

@@ -168,14 +168,17 @@ class Supervisor:
     # -- the loop
 
     def _turn(self) -> None:
+        self._look()
+        self._write_state()
+        self._answer(TICK_S)
+
+    def _look(self) -> None:
         now = time.monotonic()
         for child in self._stack.children:
             before = child.state
             child.tick(now)
             if child.state != before:
                 self._say(self._sentence(child))
-        self._write_state()
-        self._answer(TICK_S)
 
     @staticmethod
     def _sentence(child: Child) -> str:
@@ -205,6 +208,8 @@ class Supervisor:
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:
         match request.get("do"):
             case "status":
+                if not self._stopping:
+                    self._look()  # a process that died a moment ago is not told as running
                 return self.status()
             case "down":
                 self._stopping = True

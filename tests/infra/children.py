@@ -1,0 +1,105 @@
+"""Tiny processes for the supervisor to run.
+
+In: what they are to do.
+Out: children and a stack of them.
+Never: a real service.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.addresses import Addresses
+from infra.embedded.tether import tethered
+from infra.supervisor.child import Child
+
+#: Makes a file when ready, notes its end on SIGTERM, then leaves.
+SERVER = """
+import pathlib, signal, sys, time
+ready, notes, name, delay = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+def note(word):
+    with notes.open("a") as out:
+        out.write(f"{name} {word}\\n")
+def end(*_):
+    note("ends")
+    time.sleep(delay)
+    note("gone")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+note("starts")
+time.sleep(0.2)
+note("ready")
+ready.write_text("")
+while True:
+    time.sleep(0.05)
+"""
+
+
+def python(text: str, *words: str) -> Callable[[], list[str]]:
+    """A command that runs a text."""
+    return lambda: tethered([sys.executable, "-c", text, *words])
+
+
+def plain(folder: Path, text: str, probe: Callable[[], bool] = lambda: True, **more: float) -> Child:
+    """A child that runs a text."""
+    return Child("child", python(text), probe, folder / "logs" / "child.log", **more)
+
+
+def server(folder: Path, name: str, delay: float = 0.0, grace_s: float = 5.0) -> Child:
+    """A child that takes a moment to be ready, and some time to end."""
+    ready = folder / f"{name}.ready"
+
+    def command() -> list[str]:
+        ready.unlink(missing_ok=True)
+        return python(SERVER, str(ready), str(folder / "notes"), name, str(delay))()
+
+    return Child(name, command, ready.exists, folder / "logs" / f"{name}.log", grace_s=grace_s)
+
+
+@dataclass
+class FakeStack:
+    """A store, then two that need it, then consumers."""
+
+    folder: Path
+    delay: float = 0.0
+    grace_s: float = 5.0
+    failures: int = 0
+    migrations: int = 0
+    slow_s: float = 0.0
+    groups: list[list[Child]] = field(init=False)
+    consumers: list[Child] = field(init=False)
+
+    def __post_init__(self) -> None:
+        def made(name: str) -> Child:
+            return server(self.folder, name, self.delay, self.grace_s)
+
+        self.groups = [[made("kafka")], [made("registry"), made("clickhouse")]]
+        self.consumers = [made("worker-1"), made("sink-1")]
+
+    @property
+    def children(self) -> list[Child]:
+        """All of them."""
+        return [child for group in [*self.groups, self.consumers] for child in group]
+
+    def addresses(self) -> Addresses:
+        """Addresses at which nothing listens."""
+        return Addresses("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3")
+
+    def metrics(self) -> list[str]:
+        """None."""
+        return []
+
+    def migrate(self) -> None:
+        """Fails as often as it is told to."""
+        time.sleep(self.slow_s)
+        self.migrations += 1
+        if self.migrations <= self.failures:
+            raise RuntimeError("the store is not there yet")
+        with (self.folder / "notes").open("a") as out:
+            out.write("migrated\n")
+
+    def resume(self) -> list[str]:
+        """Names of the held."""
+        return [child.name for child in self.consumers if child.held]
