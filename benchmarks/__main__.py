@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.broker import broker, create, load
+from benchmarks.broker import broker, create, load, renew
 from benchmarks.page import page
 from benchmarks.sink import run_sink
 from benchmarks.traffic import encoded
@@ -86,6 +86,8 @@ def measure(bootstrap: str, url: str, folder: Path, sizes: Sizes) -> dict[str, C
 
     def worker(name: str, **options: Any) -> Callable[[], None]:
         def run() -> None:
+            if "kpis" in options["stages"]:
+                renew(bootstrap, "measures")  # the KPI stage would read the partials of all earlier cases
             counts = options.pop("counts")
             spent = run_worker(bootstrap, url, folder, counts, **options)
             options["counts"] = counts
