@@ -42,9 +42,9 @@ def python(text: str, *words: str) -> Callable[[], list[str]]:
     return lambda: tethered([sys.executable, "-c", text, *words])
 
 
-def plain(folder: Path, text: str, probe: Callable[[], bool] = lambda: True, **more: float) -> Child:
+def plain(folder: Path, text: str, probe: Callable[[], bool] = lambda: True) -> Child:
     """A child that runs a text."""
-    return Child("child", python(text), probe, folder / "logs" / "child.log", **more)
+    return Child("child", python(text), probe, folder / "logs" / "child.log")
 
 
 def server(folder: Path, name: str, delay: float = 0.0, grace_s: float = 5.0) -> Child:

@@ -7,6 +7,7 @@ Never: a stack trace.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,25 +24,10 @@ DEAD = {
     "FOOTLIGHTS_SCHEMA_REGISTRY": "http://127.0.0.1:9",
     "FOOTLIGHTS_CLICKHOUSE": "http://127.0.0.1:9",
 }
-COMMANDS = [
-    "up",
-    "down",
-    "status",
-    "wait",
-    "demo",
-    "doctor",
-    "simulate",
-    "replay",
-    "query",
-    "metrics",
-    "ledger",
-    "verify",
-    "migrate",
-    "deadletters",
-    "worker",
-    "sink",
-    "bench",
-]
+COMMANDS = re.split(
+    " ",
+    "up down status wait demo doctor simulate replay query metrics ledger verify migrate deadletters worker sink bench",
+)
 
 
 def footlights(folder: Path, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":

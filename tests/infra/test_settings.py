@@ -27,7 +27,7 @@ def test_defaults_of_everything() -> None:
 def test_a_misspelt_name_is_an_error_with_a_proposal() -> None:
     with pytest.raises(BadSetting, match=r"no setting FOOTLIGHTS_WORKER; did you mean FOOTLIGHTS_WORKERS\?"):
         load({"FOOTLIGHTS_WORKER": "3"})
-    with pytest.raises(BadSetting, match="no setting FOOTLIGHTS_QQQQQQQQQ$"):
+    with pytest.raises(BadSetting, match=r"no setting FOOTLIGHTS_QQQQQQQQQ$"):
         load({"FOOTLIGHTS_QQQQQQQQQ": ""})
 
 
