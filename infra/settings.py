@@ -140,7 +140,7 @@ SETTINGS: dict[str, Setting] = {
         Setting("FOOTLIGHTS_SWITCH_OFF", "", "tests only: guards switched off for control runs, separated by commas"),
         Setting("ANALYTICS_ENABLED", True, "false makes every call of the SDK do nothing", _flag),
         Setting("ANALYTICS_RETENTION_DAYS", 365, "days that raw events are kept, counted from their storing", _count),
-        Setting("ANALYTICS_BATCH_SIZE", 1000, "rows that a partition's batch waits for before it is merged", _count),
+        Setting("ANALYTICS_BATCH_SIZE", 1000, "rows that a partition's batch waits for before it is merged", _some),
         Setting("AI_SERVICES_ENABLED", False, "whether texts may be sent to an outside model", _flag),
         Setting("OPENAI_API_KEY", "", "key of that model"),
     )

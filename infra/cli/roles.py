@@ -7,6 +7,7 @@ Never: a room's package imported before its command runs.
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,11 +48,14 @@ def worker(
     calm("aiokafka")
     addresses, off = resolve(settings), settings.switched_off
     switches = {switch: False for switch in TRANSPORT_SWITCHES if switch in off}
+    transport = TransportConfig(
+        min_rows=settings["ANALYTICS_BATCH_SIZE"], freeze_limit_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"], **switches
+    )
     run(
         StreamConfig(
             bootstrap=addresses.kafka,
             schema_registry=addresses.schema_registry,
-            data_dir=settings.data_dir / "stream" / f"{name}-{os.getpid()}",
+            data_dir=scratch(settings.data_dir / "stream", name),
             dead_letter_key=settings.dead_letter_key(),
             stages=STAGES if stage == "all" else (stage,),
             checkpoint_s=settings["FOOTLIGHTS_CHECKPOINT_S"],
@@ -59,11 +63,25 @@ def worker(
             resume_dead_letters=resume_dead_letters,
             metrics_port=metrics_port,
             session_timeout_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"],
-            transport=TransportConfig(freeze_limit_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"], **switches),
+            transport=transport,
             offset_rule="offset_rule" not in off,
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],
         )
     )
+
+
+def scratch(folder: Path, name: str) -> Path:
+    """A folder for this process alone; those of processes of this name that are gone are removed."""
+    import os
+    import shutil
+
+    import psutil
+
+    for old in folder.glob(f"{name}-*"):
+        pid = old.name.removeprefix(f"{name}-")
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
+    return folder / f"{name}-{os.getpid()}"
 
 
 def sink(

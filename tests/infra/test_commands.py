@@ -6,6 +6,7 @@ Never: a stack trace.
 """
 
 import json
+import logging
 import os
 import re
 import signal
@@ -17,7 +18,9 @@ from pathlib import Path
 import pytest
 
 from infra.cli.problems import sentence
+from infra.cli.roles import scratch
 from infra.query import json_rows
+from infra.telemetry import Repeats
 
 DEAD = {
     "FOOTLIGHTS_KAFKA": "127.0.0.1:9",
@@ -185,3 +188,26 @@ def test_rows_keep_texts_that_look_like_ends_of_lines() -> None:
     columns, rows = json_rows(Client(), "SELECT")
     assert columns == ["a", "b"]
     assert rows == [{"a": "x\u2028y\x85z", "b": 1}, {"a": "", "b": 9007199254740993}]
+
+
+def test_scratch_of_processes_that_are_gone_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    for name in (f"worker-1-{gone.pid}", f"worker-1-{os.getppid()}", f"worker-11-{gone.pid}", "worker-1-notes"):
+        (tmp_path / name / "v1").mkdir(parents=True)
+    assert scratch(tmp_path, "worker-1") == tmp_path / f"worker-1-{os.getpid()}"
+    left = {f"worker-1-{os.getppid()}", f"worker-11-{gone.pid}", "worker-1-notes"}
+    assert {p.name for p in tmp_path.iterdir()} == left
+
+
+def test_a_repeated_message_is_let_through_once_in_a_while() -> None:
+    name = "library.of.this.test"
+    logger, heard = logging.getLogger(name), []
+    logger.addFilter(Repeats(every_s=60))
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    for i in range(5):
+        logger.error("cannot reach %s", i)
+        logger.error("something else")
+    assert heard == ["cannot reach 0", "something else"]
