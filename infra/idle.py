@@ -6,7 +6,9 @@ Never: "idle" by a pause; each stage's own record of its progress decides.
 """
 
 import time
+from collections.abc import Callable
 
+from clickhouse_connect.driver.exceptions import OperationalError
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -19,6 +21,7 @@ from schemas.topics import TOPICS
 
 STREAM_GROUP = "footlights-stream"
 POLL_S = 0.25
+ANSWER_S = 3.0
 STORED = [name for name in TOPICS if name != "measures"]
 Offsets = dict[tuple[str, int], int]
 
@@ -27,26 +30,44 @@ def waiting_for(settings: Settings, deadline: float) -> list[str]:
     """Wait until idle or the deadline (monotonic seconds); returns what is missing then, nothing when idle.
 
     In steps, each against the ends at its begin: the events are counted (the stream's commits), every window that they changed
-    has its point (the KPI stage commits `measures` only behind that), and all is stored (the sink's positions).
+    has its point (the KPI stage commits `measures` only behind that), and all is stored (the sink's positions). A part that
+    does not answer is waited for as well: it may be on its way back.
     """
     addresses = resolve(settings)
     consumer, admin = probe(addresses.kafka), AdminClient({"bootstrap.servers": addresses.kafka, "log_level": 2})
-    try:
-        for topics in (list(BY_TOPIC), ["measures"]):
-            goal = ends(consumer, topics)
-            while missing := _behind(goal, committed(admin, topics)):
-                if time.monotonic() > deadline:
-                    return [f"the stream has not counted {m}" for m in missing]
-                time.sleep(POLL_S)
-        goal = ends(consumer, STORED)
+
+    def stored() -> Offsets:
         with connect(settings, addresses) as client:
-            while missing := _behind(goal, positions(client)):
-                if time.monotonic() > deadline:
-                    return [f"the sink has not stored {m}" for m in missing]
-                time.sleep(POLL_S)
+            return positions(client)
+
+    def counted(topics: list[str]) -> Callable[[], Offsets]:
+        return lambda: committed(admin, topics)
+
+    steps = [(topics, counted(topics), "the stream has not counted") for topics in (list(BY_TOPIC), ["measures"])]
+    steps.append((STORED, stored, "the sink has not stored"))
+    try:
+        for topics, reached, words in steps:
+            missing = _reach(lambda topics=topics: ends(consumer, topics, ANSWER_S), reached, words, deadline)  # type: ignore[misc]
+            if missing:
+                return missing
     finally:
         consumer.close()
     return []
+
+
+def _reach(goal_of: Callable[[], Offsets], reached: Callable[[], Offsets], words: str, deadline: float) -> list[str]:
+    goal: Offsets | None = None
+    while True:
+        try:
+            goal = goal_of() if goal is None else goal
+            missing = [f"{words} {place}" for place in _behind(goal, reached())]
+        except KafkaException:
+            missing = ["Kafka does not answer"]
+        except OperationalError:
+            missing = ["ClickHouse does not answer"]
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(POLL_S)
 
 
 def committed(admin: AdminClient, topics: list[str]) -> Offsets:

@@ -20,10 +20,10 @@ REPORTED_S = 7.0
 POSITIONS = "SELECT topic, partition, max(last) + 1 AS next FROM footlights.batches GROUP BY topic, partition"
 
 
-def ends(consumer: Consumer, topics: list[str]) -> dict[tuple[str, int], int]:
+def ends(consumer: Consumer, topics: list[str], timeout_s: float = 10) -> dict[tuple[str, int], int]:
     """End offset of each partition."""
     return {
-        (t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=10)[1]
+        (t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=timeout_s)[1]
         for t in topics
         for p in range(TOPICS[t].partitions)
     }

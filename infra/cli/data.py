@@ -44,7 +44,9 @@ def connection(settings: Settings, source: str, tenant: str) -> Any:
     """A way to publish through the SDK as this source."""
     from infra.addresses import resolve
     from infra.replay.publishing import connect_to
+    from infra.telemetry import configure
 
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])  # structlog's own choice is stdout, which belongs to --json
     addresses = resolve(settings)
     return connect_to(
         addresses.kafka,

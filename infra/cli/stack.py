@@ -44,7 +44,9 @@ def supervise(settings: Settings) -> int:
     from infra.supervisor.ownership import AlreadyRunning
     from infra.supervisor.run import StackFailed, Supervisor
     from infra.supervisor.stack import Stack
+    from infra.telemetry import configure
 
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
     told = {"jars": 0}
 
     def on_jars(done: int, total: int) -> None:
@@ -174,7 +176,7 @@ def wait(
 
     missing = waiting_for(settings, deadline)
     if missing:
-        fail(f"not idle after {timeout:g} s, waiting for: {'; '.join(missing)}")
+        fail(f"not idle after {timeout:g} s, waiting for: {'; '.join(missing)}; see `footlights status`")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -195,9 +197,11 @@ def migrate() -> None:
     from infra.addresses import resolve
     from infra.migrate import MigrationFailed, migrate_schemas, migrate_topics
     from infra.store import connect
+    from infra.telemetry import configure
     from sinks.migrate import migrate as migrate_tables
 
     settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
     addresses = resolve(settings)
     try:
         done = migrate_topics(addresses.kafka, settings["FOOTLIGHTS_REPLICATION"])

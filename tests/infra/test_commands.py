@@ -112,8 +112,14 @@ def test_a_store_that_is_down_is_one_sentence(tmp_path: Path, words: list[str]) 
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_wait_for_a_broker_that_is_down_ends_in_time_and_names_it(tmp_path: Path) -> None:
+    done = footlights(tmp_path, "wait", "--idle", "--timeout", "0.5", **DEAD)
+    assert done.returncode == 1 and "waiting for: Kafka does not answer" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_broker_that_is_down_is_one_sentence(tmp_path: Path) -> None:
-    done = footlights(tmp_path, "wait", "--idle", "--timeout", "5", **DEAD)
+    done = footlights(tmp_path, "migrate", **DEAD)
     assert done.returncode == 1 and done.stderr.startswith("Kafka cannot be reached") and "doctor" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
