@@ -22,7 +22,7 @@ class MigrationFailed(RuntimeError):
 def migrate_topics(bootstrap: str, replication: int = 1) -> list[str]:
     """Create the topics that are missing and set the others' settings; returns what was done."""
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-    there = admin.list_topics(timeout=20).topics
+    there = admin.list_topics(timeout=5).topics
     done = []
     for topic in TOPICS.values():
         if topic.name in there:

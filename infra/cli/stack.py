@@ -80,6 +80,11 @@ def start_detached(settings: Settings) -> None:
         if answer is not None and answer["ready"]:
             say("ready")
             return
+        if held := (_ask(settings, "held") or {}).get("held"):
+            fail(
+                f"{', '.join(held)} stopped by too many dead letters: look at `footlights deadletters list`, then release "
+                "with `footlights deadletters resume`; all else runs"
+            )
         if process is not None and process.poll() is not None and not _is_owned(settings):
             fail(f"the stack did not start: {_last_line(log)} (log: {log})")
         time.sleep(0.2)

@@ -214,6 +214,8 @@ class Supervisor:
             case "down":
                 self._stopping = True
                 return {"stopping": True}
+            case "held":
+                return {"held": [child.name for child in self._stack.consumers if child.held]}
             case "resume" if self._stopping:
                 return {"resumed": []}
             case "resume":

@@ -68,6 +68,7 @@ class FakeStack:
     failures: int = 0
     migrations: int = 0
     slow_s: float = 0.0
+    bad: float = 0.0
     groups: list[list[Child]] = field(init=False)
     consumers: list[Child] = field(init=False)
 
@@ -77,6 +78,15 @@ class FakeStack:
 
         self.groups = [[made("kafka")], [made("registry"), made("clickhouse")]]
         self.consumers = [made("worker-1"), made("sink-1")]
+        if self.bad:
+            self.consumers[0] = self._stops_until_released()
+
+    def _stops_until_released(self) -> Child:
+        worker, refuses = server(self.folder, "worker-1"), python("raise SystemExit(78)")
+        released = self.folder / "released"
+        serve = worker.command
+        worker.command = lambda: serve() if released.exists() else refuses()
+        return worker
 
     @property
     def children(self) -> list[Child]:
@@ -102,4 +112,5 @@ class FakeStack:
 
     def resume(self) -> list[str]:
         """Names of the held."""
+        (self.folder / "released").touch()
         return [child.name for child in self.consumers if child.held]

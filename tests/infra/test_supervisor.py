@@ -149,6 +149,20 @@ def test_a_killed_child_comes_back_under_its_name(start: Start, tmp_path: Path) 
     }
 
 
+def test_a_worker_that_dead_letters_stopped_waits_for_its_release(start: Start, tmp_path: Path) -> None:
+    start("bad=1")
+    until(lambda: (ask(tmp_path, {"do": "held"}) or {}).get("held") == ["worker-1"])
+    status = ask(tmp_path, {"do": "status"})
+    assert status is not None and not status["ready"]
+    assert {p["name"]: (p["state"], p["pid"], p["restarts"]) for p in status["processes"]}["worker-1"] == (
+        "stopped",
+        None,
+        0,
+    )
+    assert ask(tmp_path, {"do": "resume"}) == {"resumed": ["worker-1"]}
+    assert ready(tmp_path)["ready"] and ask(tmp_path, {"do": "held"}) == {"held": []}
+
+
 def test_a_migration_that_fails_is_tried_again(start: Start, tmp_path: Path) -> None:
     process = start("failures=2")
     ready(tmp_path)
