@@ -4,7 +4,6 @@ In: cases. Out: CPU seconds of each. Never: the loading in a measured figure.
 """
 
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.embedded.kafka import KafkaServer
 from infra.embedded.kafka_jars import fetch_jars
-from infra.migrate import migrate_topics
 
 
 @contextmanager
@@ -57,12 +55,3 @@ def load(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> 
     if left:
         raise TimeoutError(f"{left} of {count} records were not acknowledged")
     return count
-
-
-def renew(bootstrap: str, topic: str) -> None:
-    """Delete a topic of the platform and create it again, empty."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.delete_topics([topic])[topic].result()
-    while topic in admin.list_topics(timeout=10).topics:
-        time.sleep(0.1)
-    migrate_topics(bootstrap)

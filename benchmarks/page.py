@@ -30,7 +30,7 @@ def goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
         ("chain at most 1.0 × limit A", f"{chain['per_limit_a']:.2f} ×", chain["per_limit_a"] <= 1),
         ("at least 40 times cheaper than stock Faust", f"{cheaper:.0f} times", cheaper >= 40),
         ("eight measures at most 4.0 µs", f"{light['cpu_us_per_event']:.2f} µs", light["cpu_us_per_event"] <= 4),
-        ("sink at least 300,000 rows a second per core", f"{rows:,.0f} rows/s", rows >= 300_000),
+        ("sink at least 300,000 rows a second per core, its own process", f"{rows:,.0f} rows/s", rows >= 300_000),
         ("worker at most 600 MiB at a million users", f"{memory:.0f} MiB", memory <= 600),
     ]
 
@@ -56,5 +56,10 @@ def page(results: dict[str, Any]) -> str:
     lines += ["", "## Goals", "", "| goal | measured | |", "|---|---|---|"]
     lines += [f"| {goal} | {found} | {'reached' if ok else 'not reached'} |" for goal, found, ok in goals(results)]
     sink = results["sink_fast"]
-    lines += ["", f"Of the sink's cost {sink['sink_alone_us']:.2f} µs a row are its own, the rest is the engine's.", ""]
+    lines += [
+        "",
+        f"Of the sink's cost {sink['sink_alone_us']:.2f} µs a row are its own process's, the rest is the engine's, which",
+        f"parses, sorts and merges: together {sink['rows_per_core_s_with_engine']:,} rows a second per core.",
+        "",
+    ]
     return "\n".join(lines)

@@ -31,6 +31,7 @@ _RESERVED = frozenset(
     {"tenant_id", "event_name", "occurred_at_ms", "pseudonym_version", "source", "producer_id", "sequence"}
 )  # fmt: skip
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
+_OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
 _ABANDONED: list[object] = []  # producers of the parent process, which a child must neither use nor destroy
 
 
@@ -126,7 +127,7 @@ class Client:
         -------
         Outcome
             True when taken. Reasons of a refusal: INVALID_NAME, INVALID_ID, INVALID_TIME, NAIVE_DATETIME, INVALID_FIELD,
-            INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, QUEUE_FULL, UNAVAILABLE, CLOSED.
+            INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, QUEUE_FULL, UNAVAILABLE, CLOSED, INTERNAL.
         """
         if not self.enabled:
             return Outcome(DISABLED)
@@ -142,9 +143,11 @@ class Client:
             record["received_at_ms"] = now if received_at_ms is None else checked_ms("received_at_ms", received_at_ms)
             record["automatic"] = bool(automatic)
             record["message_id"] = fresh_uuid7(now) if message_id is None else checked_message_id(message_id)
-            record["original_id"] = original_id
+            record["original_id"] = checked_field("original_id", "string", original_id)
             self._identify(record, user_id, anonymous_id, session_id)
             if amount is not None:
+                if not isinstance(amount, Money):
+                    raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
                 fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
             rest = self._fill(record, kinds, fields, context)
             record["properties"] = properties_text({**rest, **properties} if properties else rest)
@@ -155,7 +158,7 @@ class Client:
         except SchemaUnavailable as problem:
             return self._refuse(Refusal("UNAVAILABLE", str(problem)))
         except Exception as problem:  # the edge of the SDK: whatever it is, the host goes on
-            return self._refuse(Refusal("INTERNAL", f"{type(problem).__name__}: {problem}"), problem)
+            return self._refuse(Refusal("INTERNAL", type(problem).__name__), problem)
         return Outcome(QUEUED, message_id=record["message_id"])
 
     def identify(self, user_id: str | int, traits: Mapping[str, Any] | None = None, **more: Any) -> Outcome:
@@ -189,6 +192,7 @@ class Client:
         """Flush, report and end; returns how many events were left behind. Later calls answer CLOSED."""
         with self._lock:
             self._closed, publisher, self._publisher = True, self._publisher, None
+        _OPEN.discard(self)
         left = publisher.close(timeout) if publisher else 0
         self._schemas.close()
         return left
@@ -262,6 +266,7 @@ class Client:
                         self._schemas, self._config, tenant_id=self._tenant_id, source=self._source,
                         on_delivery=self._on_delivery, refused=self._refused,
                     )  # fmt: skip
+                    _OPEN.add(self)
                 publisher = self._publisher
         publisher.publish(topic, record, key, self._max_block_s)
 
@@ -273,6 +278,8 @@ class Client:
 
     def _after_fork(self) -> None:
         _ABANDONED.append(self._publisher)
+        _OPEN.discard(self)
+        self._schemas.renew()
         self._begin()
 
 

@@ -5,6 +5,7 @@ Out: framed Avro on the topics, at least once and in order per partition; a repo
 Never: a sequence for a record that was not serialised and queued, so that a gap in the sequences is a loss.
 """
 
+import contextlib
 import json
 import threading
 import time
@@ -13,13 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from footlights.checks import MAX_EVENT_BYTES
 from footlights.ids import new_producer_id
 from footlights.names import REPORTS_TOPIC
 from footlights.outcome import Refusal
-from footlights.registry import Schemas, Serialize
+from footlights.registry import Schemas, SchemaUnavailable, Serialize
 
 Record = dict[str, Any]
 OnDelivery = Callable[[Record, str | None], None]
@@ -76,7 +77,7 @@ class Publisher:
         self._waiting: dict[int, tuple[str, bytes, bytes, Record | None]] = {}
         self._lock = threading.RLock()
         self._producer = Producer(config)
-        self._stop = threading.Event()
+        self._stop, self._closed = threading.Event(), False
         self._fatal = threading.Event()
         self._thread = threading.Thread(target=self._run, name="footlights-publisher", daemon=True)
         self._thread.start()
@@ -95,6 +96,8 @@ class Publisher:
         deadline = 0.0
         while True:
             with self._lock:
+                if self._closed:
+                    raise Refusal("CLOSED", "the client is closed")
                 number = self.sequence + 1
                 record["producer_id"], record["sequence"] = self.producer_id, number
                 try:
@@ -124,7 +127,9 @@ class Publisher:
         return len(self._waiting)
 
     def close(self, timeout: float) -> int:
-        """Flush, send the last report, stop; returns how many records are left behind."""
+        """Take nothing more, flush, send the last report, stop; returns how many records are left behind."""
+        with self._lock:  # a number given after the last report would be missing in the books
+            self._closed = True
         left = self.flush(timeout)
         self._stop.set()
         self._thread.join(timeout=5)
@@ -137,6 +142,13 @@ class Publisher:
         try:
             self._producer.produce(topic, payload, key, headers=headers, on_delivery=partial(self._delivered, number))
         except BufferError:
+            return False
+        except KafkaException as problem:
+            # Of no use any more: the thread makes another producer, and this call waits for it.
+            if not problem.args[0].fatal():
+                self._waiting.pop(number, None)
+                raise
+            self._fatal.set()
             return False
         return True
 
@@ -152,7 +164,9 @@ class Publisher:
         else:
             self.failed += 1
         if self._on_delivery and held[3] is not None:
-            self._on_delivery(held[3], None if error is None else error.name())
+            # The host's function runs on our thread: whatever it raises must not end it.
+            with contextlib.suppress(Exception):
+                self._on_delivery(held[3], None if error is None else error.name())
 
     def _run(self) -> None:
         reported = time.monotonic()
@@ -183,13 +197,13 @@ class Publisher:
                 "reported_at_ms": int(time.time() * 1000), "last_sequence": self.sequence, "acked": self.acked,
                 "failed": self.failed, "refused": json.dumps(dict(self.refused)), "closing": closing,
             }  # fmt: skip
-        serialize = self._serialize.get(REPORTS_TOPIC) or self._serialize.setdefault(
-            REPORTS_TOPIC, self._schemas.serializer(REPORTS_TOPIC)
-        )
         try:
+            serialize = self._serialize.get(REPORTS_TOPIC) or self._serialize.setdefault(
+                REPORTS_TOPIC, self._schemas.serializer(REPORTS_TOPIC)
+            )
             self._producer.produce(REPORTS_TOPIC, serialize(report), self.producer_id.encode())
-        except BufferError:
-            return  # the next report says more
+        except (BufferError, KafkaException, SchemaUnavailable):
+            return  # the next report says more; without the last one the rest shows as unconfirmed
 
 
 def _purged(error: KafkaError) -> bool:

@@ -16,7 +16,6 @@ from typing import Any
 
 from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 Serialize = Callable[[dict[str, Any]], bytes]
@@ -66,6 +65,7 @@ class Schemas:
     """Newest schemas by subject; asks the registry once a process and falls back to the copy on disk. Thread-safe."""
 
     def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
+        self._url, self._timeout_s = url, timeout_s
         # No retries: the caller waits for this, and the copy on the disk is as good.
         self._client = SchemaRegistryClient({"url": url, "timeout": timeout_s, "max.retries": 0})
         self._folder = folder / "schemas"
@@ -84,6 +84,11 @@ class Schemas:
             if subject not in self._held:
                 self._held[subject] = self._ask(subject)
             return self._held[subject]
+
+    def renew(self) -> None:
+        """After a fork: a lock and a connection that the parent does not hold; what is known stays known."""
+        self._lock = threading.Lock()
+        self._client = SchemaRegistryClient({"url": self._url, "timeout": self._timeout_s, "max.retries": 0})
 
     def close(self) -> None:
         """Let the connection go."""
@@ -108,7 +113,7 @@ class Schemas:
         kept = self._folder / f"{subject}.json"
         try:
             newest = self._client.get_latest_version(subject)
-        except (SchemaRegistryError, OSError, Exception) as problem:
+        except Exception as problem:
             if kept.exists():
                 return Written(**json.loads(kept.read_text()))
             raise SchemaUnavailable(
