@@ -59,6 +59,10 @@ EVALUATE_SECONDS = Histogram("footlights_kpi_evaluate_seconds", "Time to compute
 STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
 
 
+class Stalled(RuntimeError):
+    """The process stood still for longer than its session, and another worker may own the stage."""
+
+
 class PointWriter:
     """Frames points as Avro."""
 
@@ -113,8 +117,7 @@ class KpisStage:
                 if self._draining or not is_current(self._app, batch):
                     continue  # it comes again, to this worker or another
                 async with self._lock:
-                    if is_current(self._app, batch) and await self._admitted(batch):
-                        await self._take(batch)
+                    if is_current(self._app, batch) and await self._admitted(batch) and await self._take(batch):
                         self._acks.append((batch.last_offset, partial(stream.ack, event)))
 
     async def _admitted(self, batch: RecordBatch) -> bool:
@@ -139,8 +142,8 @@ class KpisStage:
                 raise Gap(f"{batch.tp.topic}: {wanted} expected, {got} came")
         return True  # what was read before is read again: contributions replace, and their windows are looked at
 
-    async def _take(self, batch: RecordBatch) -> None:
-        stage, now_ms = self._current_stage(), int(time.time() * 1000)
+    async def _take(self, batch: RecordBatch) -> bool:
+        """Take the batch's records, unless a rebalance came since it was admitted: the table may be half recovered then."""
         while True:
             try:
                 decoded = self._decoder(batch.values(), batch.offsets())
@@ -149,6 +152,9 @@ class KpisStage:
                 await self._schemas.fetch(missing.schema_id)
         if decoded.bad:
             raise ValueError(f"{SOURCE.name}: offset {decoded.bad[0].offset} is {decoded.bad[0].error_code}")
+        if not is_current(self._app, batch):
+            return False
+        stage, now_ms = self._current_stage(), int(time.time() * 1000)
         offsets = decoded.frame["__offset"].to_list()
         for offset, row in zip(offsets, decoded.frame.iter_rows(named=True), strict=True):
             stage.take(row, offset, now_ms)
@@ -156,6 +162,7 @@ class KpisStage:
             if row["kind"] != HEAD:
                 self._news_at = time.monotonic()
         self._batch, self._fresh = batch, True
+        return True
 
     # -- checkpoints
 
@@ -180,6 +187,11 @@ class KpisStage:
     def _holds(self, generation: int) -> bool:
         return generation == self._app.consumer_generation_id == self._generation
 
+    def _must_be_live(self) -> None:
+        """A checkpoint that has begun is finished or dies with the process: what it took out of the stage exists nowhere else."""
+        if loop_stalled(self._app):
+            raise Stalled("the process stood still in the middle of a checkpoint")
+
     async def _write(self, writer: PointWriter) -> None:
         batch = self._batch
         if batch is None or not is_current(self._app, batch) or loop_stalled(self._app):
@@ -203,8 +215,7 @@ class KpisStage:
         done, topic = stage.checkpoint(now_ms), self._changelog.topic
         written: list[tuple[Outgoing, int]] = []
         for step in (done.pending, done.state, [done.head]):
-            if loop_stalled(self._app):
-                return
+            self._must_be_live()
             outgoing = [put(PLACE, record, generation, topic) for record in step]
             written += zip(outgoing, await self._publisher.send(outgoing), strict=True)
         self._pass("kpis.checkpointed")
@@ -219,8 +230,7 @@ class KpisStage:
         STATE_BYTES.set(stage.size_bytes)
 
     async def _publish(self, writer: PointWriter, points: list[Point]) -> None:
-        if loop_stalled(self._app):
-            return
+        self._must_be_live()
         await self._publisher.send([writer(point) for point in points])
         for point in points:
             POINTS.labels(point["window"], str(point["final"]).lower()).inc()
