@@ -4,6 +4,7 @@ import io
 import signal
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ Window = tuple[str, str, str, str, int]
 
 
 @pytest.fixture
-def cluster(kafka: str, registry_url: str, tmp_path: Path):
+def cluster(kafka: str, registry_url: str, tmp_path: Path) -> Iterator[MeasuresCluster]:
     with MeasuresCluster(kafka, registry_url, tmp_path) as made:
         yield made
 
