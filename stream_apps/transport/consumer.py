@@ -138,6 +138,11 @@ class BatchConsumer(driver.Consumer):
         ledger = self._ledgers.get(tp)
         return ledger is not None and ledger.unfinished
 
+    def first_unfinished(self, tp: TP) -> int | None:
+        """Last offset of the oldest delivered batch of the partition that is not acknowledged, or None."""
+        ledger = self._ledgers.get(tp)
+        return None if ledger is None else ledger.first_unfinished
+
     def _deliverable(self, tp: TP) -> bool:
         return self.flow_active and tp not in self._paused_partitions
 

@@ -41,7 +41,12 @@ class CommitLedger:
     @property
     def unfinished(self) -> bool:
         """Whether a batch awaits its acknowledgement."""
-        return any(not slot.finished for slot in self._slots)
+        return self.first_unfinished is not None
+
+    @property
+    def first_unfinished(self) -> int | None:
+        """Last offset of the oldest batch that awaits its acknowledgement, or None."""
+        return next((slot.last_offset for slot in self._slots if not slot.finished), None)
 
     def open(self, last_offset: int) -> Slot:
         """Add a delivered batch and return the slot that its acknowledgement marks."""

@@ -103,6 +103,11 @@ class Watchdog(Service):
         config = consumer.config
         self._recovering = Patience(config.recovery_deadline_s)
         self._reading = Patience(config.stall_deadline_s)
+        # Longer than the common limit: the partitions of an agent take turns.
+        self._partition_limit_s = config.stall_deadline_s + config.recovery_deadline_s / 2
+        self._partitions: dict[TP, Patience] = {}
+        self._settling = Patience(config.stall_deadline_s + config.recovery_deadline_s)
+        self._furthest = 0
         self._ends: dict[TP, int] = {}
         self._starts: dict[TP, int] = {}
         self._ends_at = 0.0
@@ -148,14 +153,41 @@ class Watchdog(Service):
         consumer = self.consumer
         mark = (consumer.delivered_batches, consumer._n_acked, consumer.positions.version) if waiting else None
         if self._reading.exceeded(mark, now=now):
-            self.leave("records_wait_and_none_is_finished", partitions=[f"{tp.topic}/{tp.partition}" for tp in waiting])
+            self.leave("records_wait_and_none_is_finished", partitions=_names(waiting))
+        if still := self._standing_still(waiting, now):
+            self.leave("partitions_stand_still_beside_others", partitions=_names(still))
+        if self._settling.exceeded(self._settling_mark(waiting), now=now):
+            self.leave("rebalances_lead_to_nothing", rebalances=consumer.app.rebalancing_count)
+
+    def _standing_still(self, waiting: list[TP], now: float) -> list[TP]:
+        """Partitions that wait while others go on: what the KPI stage reads never ends, so the common mark would hide them."""
+        consumer = self.consumer
+        self._partitions = {tp: self._partitions.get(tp) or Patience(self._partition_limit_s) for tp in waiting}
+        return [
+            tp
+            for tp, patience in self._partitions.items()
+            if patience.exceeded(
+                (consumer.delivered.get(tp), consumer.first_unfinished(tp), consumer.positions.epoch(tp)), now=now
+            )
+        ]
+
+    def _settling_mark(self, waiting: list[TP]) -> Hashable:
+        """What a worker has achieved that is in a rebalance or behind: rebalances that follow each other achieve nothing."""
+        self._furthest = max(self._furthest, self._recovered())
+        if self._settled() and not waiting:
+            return None
+        return (self.consumer.delivered_batches, self.consumer._n_acked, self._furthest)
+
+    def _settled(self) -> bool:
+        app = self.consumer.app
+        return self.consumer.flow_active and not app.rebalancing and not app.in_recovery
+
+    def _recovered(self) -> int:
+        offsets = cast(TableManager, self.consumer.app.tables).recovery.active_offsets
+        return sum(offset or 0 for offset in offsets.values())
 
     def _recovery_mark(self) -> Hashable:
-        app = self.consumer.app
-        if self.consumer.flow_active and not app.rebalancing and not app.in_recovery:
-            return None
-        offsets = cast(TableManager, app.tables).recovery.active_offsets
-        return (app.rebalancing_count, sum(offset or 0 for offset in offsets.values()))
+        return None if self._settled() else (self.consumer.app.rebalancing_count, self._recovered())
 
     def _waiting(self) -> list[TP]:
         if not self.consumer.flow_active or self.consumer.app.rebalancing:
@@ -196,3 +228,7 @@ class Watchdog(Service):
             if position is not None and position > stats.highwater and not self.consumer.holds(tp):
                 log.info("changelog_ends_without_record", topic=tp.topic, partition=tp.partition)
                 recovery.active_offsets[tp] = stats.highwater
+
+
+def _names(tps: list[TP]) -> list[str]:
+    return [f"{tp.topic}/{tp.partition}" for tp in tps]

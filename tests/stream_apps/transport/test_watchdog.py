@@ -3,13 +3,20 @@
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from faust.types.tuples import TP
 
 from stream_apps.batch_transport import EXIT_NO_PROGRESS, changelog_topic
-from stream_apps.transport.watchdog import FreezeGuard, Patience
+from stream_apps.transport.config import TransportConfig
+from stream_apps.transport.positions import Positions
+from stream_apps.transport.watchdog import FreezeGuard, Patience, Watchdog
 from tests.stream_apps.transport.cluster import CountingCluster
+
+STUCK, MOVING = TP("events.commerce", 1), TP("measures", 0)
 
 
 def test_patience_counts_from_the_last_change() -> None:
@@ -31,6 +38,59 @@ def test_a_freeze_is_seen_before_the_next_beat() -> None:
     assert guard.frozen()
     guard.check()
     assert left == ["process_was_frozen"]
+
+
+class Left(Exception):
+    """The watchdog would have ended the process."""
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, **app: Any) -> tuple[Watchdog, SimpleNamespace]:
+    """A watchdog over counters that the test moves, with one partition behind and one that goes on."""
+    monkeypatch.setattr(Watchdog, "leave", lambda _, reason, **__: (_ for _ in ()).throw(Left(reason)))
+    recovery = SimpleNamespace(active_offsets={})
+    state = {"rebalancing": False, "in_recovery": False, "rebalancing_count": 0, **app}
+    consumer: Any = SimpleNamespace(
+        app=SimpleNamespace(tables=SimpleNamespace(recovery=recovery), **state),
+        config=TransportConfig(),
+        delivered={STUCK: 5, MOVING: 0},
+        delivered_batches=0,
+        first_unfinished=lambda _: None,
+        awaits_acks=lambda _: False,
+        flow_active=True,
+        positions=Positions(),
+        _n_acked=0,
+    )
+    watchdog = Watchdog(consumer)
+    watchdog._ends = {STUCK: 10, MOVING: 10_000}
+    return watchdog, consumer
+
+
+def test_a_partition_that_stands_still_beside_others_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog, consumer = watched(monkeypatch)
+    with pytest.raises(Left, match="partitions_stand_still_beside_others"):
+        for second in range(62):
+            consumer.delivered_batches += 1
+            consumer.delivered[MOVING] += 1
+            watchdog.judge(float(second))
+    assert second == 61
+
+
+def test_partitions_that_all_go_on_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog, consumer = watched(monkeypatch)
+    for second in range(0, 600, 20):
+        consumer.delivered_batches += 1
+        consumer.delivered = {STUCK: 5 - second, MOVING: second}
+        watchdog.judge(float(second))
+
+
+def test_rebalances_without_end_end_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog, consumer = watched(monkeypatch, in_recovery=True)
+    consumer.flow_active = False
+    with pytest.raises(Left, match="rebalances_lead_to_nothing"):
+        for second in range(200):
+            consumer.app.rebalancing_count = second // 10
+            watchdog.judge(float(second))
+    assert second == 91
 
 
 @pytest.mark.kafka
