@@ -174,7 +174,8 @@ def replayed(stack: Platform, log: Path, name: str, expected: Count) -> None:
     )
     figures = {row["kpi"]: row for row in sums}
     people = sum(len(who) for who in expected.people.values())
-    assert abs(figures["daily_active_users"]["total"] - people) <= 0.01 * people  # a sketch of 16,384 registers
+    # A sketch of 16,384 registers with keys of this stack: its error is 0.8 %, and one collision among a hundred is no news.
+    assert abs(figures["daily_active_users"]["total"] - people) <= max(3, 0.03 * people)
 
 
 def minutes(stack: Platform, name: str) -> tuple[float, float]:
