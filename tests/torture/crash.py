@@ -64,7 +64,7 @@ def torture(platform: Platform, plan: Plan, *, idle_timeout: float = 180) -> Ver
         actions += _do(platform, act, rnd)
     assert publisher.wait(timeout=600) == 0, "simulate failed; see its log"
     platform.run("wait", "--idle", "--timeout", str(idle_timeout), timeout=idle_timeout + 60)
-    return _verdict(platform, actions, time.monotonic() - began)
+    return verdict(platform, actions, time.monotonic() - began)
 
 
 def _schedule(plan: Plan, rnd: random.Random) -> list[str]:
@@ -92,7 +92,8 @@ def _do(platform: Platform, act: str, rnd: random.Random) -> int:
     raise AssertionError(f"{act} did not come back within 20 s")
 
 
-def _verdict(platform: Platform, actions: int, seconds: float) -> Verdict:
+def verdict(platform: Platform, actions: int = 0, seconds: float = 0) -> Verdict:
+    """What the platform's own commands say of its books just now."""
     union = " UNION ALL ".join(f"SELECT message_id FROM {f.table}" for f in FAMILIES.values())
     held = platform.rows(f"SELECT count() AS n, uniqExact(message_id) AS d FROM ({union})")[0]
     ledger: dict[str, Any] = platform.json("ledger", check=False)
