@@ -62,12 +62,8 @@ def main() -> int:
     words.add_argument("--quick", action="store_true", help="one small round, for development; writes nothing")
     quick = words.parse_args().quick
     sizes = QUICK if quick else FULL
-    with (
-        tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder,
-        broker() as bootstrap,
-        registry(bootstrap) as url,
-    ):
-        cases = measure(bootstrap, url, Path(folder), sizes)
+    with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder, broker() as bootstrap:
+        cases = measure(bootstrap, Path(folder), sizes)
     results = results_of(cases)
     print(json.dumps(results, indent=2))
     if not quick:

@@ -16,6 +16,8 @@ from schemas.families import FAMILIES
 
 START_MS = 1_760_000_000_000
 PER_SECOND = 1_000
+#: As a number of users: each record is of another one.
+EVERY_ONE_ANOTHER = 0
 _NAMES = {
     "interaction": ("page_view", "page_view", "page_view", "page_view", "search", "api_call", "share"),
     "commerce": (
@@ -31,7 +33,8 @@ def records(family: str, count: int, *, users: int = 100_000, seed: int = 1) -> 
     """Records of a family; users are drawn by Zipf's law."""
     rng = np.random.default_rng(seed)
     names = rng.choice(_NAMES[family], count).tolist()
-    who = np.minimum(rng.zipf(1.3, count), users).tolist()
+    drawn = np.arange(1, count + 1) if users == EVERY_ONE_ANOTHER else np.minimum(rng.zipf(1.3, count), users)
+    who = drawn.tolist()
     late = np.where(rng.random(count) < 0.01, rng.integers(60_000, 5_400_000, count), 0).tolist()
     bits = rng.integers(0, 1 << 62, (count, 2)).tolist()
     again = (rng.random(count) < 0.001).tolist()

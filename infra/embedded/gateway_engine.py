@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from infra.embedded.gateway_statement import Statement, quote
 
 READER = "reader"
 USERS = ("default", READER)
+#: Two distributions bring the module `chdb`, one with types and one without; which one stays depends on the order of installation.
+_connect: Callable[[str], Any] = chdb.connect
 _SESSIONS = 256
 _LOCK_WAIT_S = 30
 _OWNER_WAIT_S = 2.0
@@ -63,7 +65,7 @@ class Engine:
         config = self.folder / "config.xml"
         config.write_text(_config(max_memory))
         self._address = f"{self.folder / 'engine'}?config-file={config}"
-        self._keeper = chdb.connect(self._address)
+        self._keeper = _connect(self._address)
         self._keeper_lock = threading.Lock()
         self._sessions: OrderedDict[tuple[str, str], tuple[Any, threading.Lock]] = OrderedDict()
         self._sessions_lock = threading.Lock()
@@ -87,7 +89,7 @@ class Engine:
             check_settings(statement.settings)
             self._gate.check(statement.sql, statement.parameters)
         if not statement.session or statement.user == READER:
-            handle = chdb.connect(self._address)
+            handle = _connect(self._address)
             try:
                 _prepare(handle, statement)
                 yield handle
@@ -118,7 +120,7 @@ class Engine:
     def _session(self, user: str, name: str) -> tuple[Any, threading.Lock]:
         with self._sessions_lock:
             if (user, name) not in self._sessions:
-                self._sessions[user, name] = (chdb.connect(self._address), threading.Lock())
+                self._sessions[user, name] = (_connect(self._address), threading.Lock())
             self._sessions.move_to_end((user, name))
             if len(self._sessions) > _SESSIONS:
                 for key, (handle, lock) in self._sessions.items():
