@@ -143,6 +143,13 @@ class Bins:
             return None
         return float(self._middle[np.searchsorted(np.cumsum(counts), q * (total - 1), side="right")])
 
+    def quantiles(self, counts: Array, q: float) -> Array:
+        """`quantile` of each row of counts [rows, bins]; NaN of nothing."""
+        running = np.cumsum(counts, axis=1)
+        total = running[:, -1]
+        found = self._middle[np.argmax(running > (q * (total - 1))[:, None], axis=1)]
+        return np.where(total > 0, found, np.nan)
+
 
 BINS = Bins()
 

@@ -62,8 +62,7 @@ def _operand(operand: Operand, axis: Axis, length: int, windows: int) -> Array:
     if isinstance(aggregate, Quantile):
         if state is None:
             return np.full(windows, np.nan)
-        found = [BINS.quantile(counts, operand.quantile or 0.0) for counts in rolling_sum(state, length)]
-        return np.array([np.nan if q is None else q for q in found])
+        return BINS.quantiles(rolling_sum(state, length), operand.quantile or 0.0)
     return np.zeros(windows) if state is None else rolling_sum(state, length).astype(np.float64)
 
 

@@ -54,6 +54,9 @@ def test_quantiles_are_close(values: list[int], q: float) -> None:
     found = BINS.quantile(counts, q)
     assert found is not None
     assert found == pytest.approx(min(exact, 600_000), rel=0.021, abs=1)
+    both = BINS.quantiles(np.stack([counts, np.zeros_like(counts)]), q)
+    assert both[0] == found
+    assert np.isnan(both[1])
 
 
 @given(st.integers(1, 70), st.integers(1, 40), st.integers(0, 2**32))
