@@ -20,7 +20,7 @@ def main() -> int:
     words.add_argument("--seeds", default="1")
     words.add_argument("--kills", type=int, default=20)
     words.add_argument("--events", type=int, default=300_000)
-    words.add_argument("--rate", type=int, default=2_000)
+    words.add_argument("--rate", type=int, default=800)
     words.add_argument("--keep", action="store_true", help="keep the data folders, logs included")
     given = words.parse_args()
     exact = True
