@@ -203,8 +203,9 @@ class KpisStage:
         if stage.recovered:
             await self._publish(writer, stage.recovered)
             stage.recovered = []
-        with EVALUATE_SECONDS.time():
-            due = stage.evaluate(now_ms, quiet=time.monotonic() - self._news_at >= QUIET_S)
+        quiet = time.monotonic() - self._news_at >= QUIET_S
+        with EVALUATE_SECONDS.time():  # on a thread, so that heartbeats go on; the lock keeps everybody else out
+            due = await asyncio.to_thread(stage.evaluate, now_ms, quiet=quiet)
         if due or self._fresh:
             await self._store_and_publish(stage, generation, writer, now_ms)
         while self._acks and self._acks[0][0] <= stage.clean_offset and self._holds(generation):
@@ -212,7 +213,7 @@ class KpisStage:
 
     async def _store_and_publish(self, stage: KpiStage, generation: int, writer: PointWriter, now_ms: int) -> None:
         self._fresh = False
-        done, topic = stage.checkpoint(now_ms), self._changelog.topic
+        done, topic = await asyncio.to_thread(stage.checkpoint, now_ms), self._changelog.topic
         written: list[tuple[Outgoing, int]] = []
         for step in (done.pending, done.state, [done.head]):
             self._must_be_live()
@@ -231,7 +232,7 @@ class KpisStage:
 
     async def _publish(self, writer: PointWriter, points: list[Point]) -> None:
         self._must_be_live()
-        await self._publisher.send([writer(point) for point in points])
+        await self._publisher.send(await asyncio.to_thread(lambda: [writer(point) for point in points]))
         for point in points:
             POINTS.labels(point["window"], str(point["final"]).lower()).inc()
             if point["revision"]:

@@ -49,7 +49,7 @@ class Publisher:
                 "queue.buffering.max.messages": 200_000,
                 "queue.buffering.max.kbytes": 262_144,
                 "delivery.timeout.ms": int(timeout_s * 1000),
-                "log_level": 4,
+                "log_level": 2,
             }
         )
 
@@ -65,17 +65,23 @@ class Publisher:
             return []
         offsets, errors = [-1] * len(records), list[KafkaError]()
         for i, record in enumerate(records):
-            self._producer.produce(
-                record.topic,
-                value=record.value,
-                key=record.key,
-                partition=record.partition,
-                on_delivery=_Delivery(i, offsets, errors),
-            )
+            while not self._queued(record, _Delivery(i, offsets, errors)):
+                await asyncio.sleep(0.005)
         left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, self._timeout_s + 5)
         if errors or left:
             raise PublishError(f"{errors[0] if errors else 'time limit'}; {len(errors)} refused, {left} unanswered")
         return offsets
+
+    def _queued(self, record: Outgoing, delivery: "_Delivery") -> bool:
+        """Hand a record over, unless the queue is full."""
+        try:
+            self._producer.produce(
+                record.topic, value=record.value, key=record.key, partition=record.partition, on_delivery=delivery
+            )
+        except BufferError:
+            self._producer.poll(0)
+            return False
+        return True
 
 
 class _Delivery:

@@ -17,6 +17,8 @@ from infra.settings import load
 PANEL = "Processes"
 MetricsPort = Annotated[int | None, typer.Option(help="Port of the Prometheus metrics on loopback.")]
 #: Names of FOOTLIGHTS_SWITCH_OFF that the transport knows.
+#: The KPI stage acknowledges a replayed history only once all of its windows are published.
+STALL_DEADLINE_S = 120.0
 TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guard")
 
 
@@ -49,7 +51,10 @@ def worker(
     addresses, off = resolve(settings), settings.switched_off
     switches = {switch: False for switch in TRANSPORT_SWITCHES if switch in off}
     transport = TransportConfig(
-        min_rows=settings["ANALYTICS_BATCH_SIZE"], freeze_limit_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"], **switches
+        min_rows=settings["ANALYTICS_BATCH_SIZE"],
+        freeze_limit_s=settings["FOOTLIGHTS_SESSION_TIMEOUT_S"],
+        stall_deadline_s=STALL_DEADLINE_S,
+        **switches,
     )
     run(
         StreamConfig(

@@ -37,6 +37,8 @@ PENDING_BUCKET = 1
 PIECE_POINTS = 1_000
 RUN = 256
 OVERDUE_MS = 5_000
+#: Points of one evaluation, about a second's work: a replayed history is published in turns, not in one long pause.
+MOST_POINTS = 20_000
 LATE = "late"
 
 
@@ -96,6 +98,7 @@ class KpiStage:
         self._restored = self._recover_pending()
         self._left: dict[Task, dict[Series, Array]] = {}
         self._left_since_ms: int | None = None
+        self._turn, self._full = 0, False
         self._points: list[Point] = []
         self._heads: dict[tuple[str, int], Record] = {}
 
@@ -147,10 +150,12 @@ class KpiStage:
         if self.offset < self._restored:
             return 0
         changes, self.contributions.changes = self.contributions.changes, Changes()
-        overdue = self._left_since_ms is not None and now_ms - self._left_since_ms >= OVERDUE_MS
+        overdue = self._full or (self._left_since_ms is not None and now_ms - self._left_since_ms >= OVERDUE_MS)
+        self._turn, self._full = self._turn + 1, False
         due, before = Due(self.contributions, self.published, self._done), len(self._points)
         left: dict[Task, dict[Series, Array]] = {}
-        for task in self._tasks:
+        at = self._turn % len(self._tasks)  # another one is first each time, so that none waits for ever
+        for task in self._tasks[at:] + self._tasks[:at]:
             mark = self._watermarks.of(task.kpi.families)
             limit = None if mark is None else bucket_of(mark, task.window.level, self.zone) - 1
             for key, lasts in due.candidates(task, changes, self._left.get(task, {}), limit).items():
@@ -159,6 +164,8 @@ class KpiStage:
                 now = (lasts == newest) | (quiet or overdue)
                 if limit is not None:
                     now |= lasts <= limit
+                if len(self._points) - before >= MOST_POINTS:
+                    now[:], self._full = False, True
                 if not now.all():
                     left.setdefault(task, {})[series] = lasts[~now]
                 for first, last in runs(lasts[now], RUN):
