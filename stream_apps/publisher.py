@@ -66,7 +66,7 @@ class Publisher:
         offsets, errors = [-1] * len(records), list[KafkaError]()
         for i, record in enumerate(records):
             while not self._queued(record, _Delivery(i, offsets, errors)):
-                await asyncio.sleep(0.005)
+                self._producer.poll(0.01)  # full: wait a moment for room
         left = await asyncio.get_running_loop().run_in_executor(None, self._producer.flush, self._timeout_s + 5)
         if errors or left:
             raise PublishError(f"{errors[0] if errors else 'time limit'}; {len(errors)} refused, {left} unanswered")
@@ -79,7 +79,6 @@ class Publisher:
                 record.topic, value=record.value, key=record.key, partition=record.partition, on_delivery=delivery
             )
         except BufferError:
-            self._producer.poll(0)
             return False
         return True
 

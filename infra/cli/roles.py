@@ -16,9 +16,9 @@ from infra.settings import load
 
 PANEL = "Processes"
 MetricsPort = Annotated[int | None, typer.Option(help="Port of the Prometheus metrics on loopback.")]
-#: Names of FOOTLIGHTS_SWITCH_OFF that the transport knows.
 #: The KPI stage acknowledges a replayed history only once all of its windows are published.
 STALL_DEADLINE_S = 120.0
+#: Names of FOOTLIGHTS_SWITCH_OFF that the transport knows.
 TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guard")
 
 
