@@ -10,6 +10,7 @@ import pytest
 
 from schemas.catalogue import MEASURES
 from schemas.families import FAMILY_NAMES, INTERNAL
+from stream_apps.batch_transport import EXIT_NO_PROGRESS
 from stream_apps.config import EXIT_BREAKER
 from stream_apps.dead_letters import decrypt
 from tests.stream_apps.measures.cluster import KEY, MeasuresCluster
@@ -93,7 +94,8 @@ def test_exact_through_joins_and_kills(cluster: MeasuresCluster) -> None:
             workers[1].send_signal(signal.SIGTERM)
     cluster.wait()
     assert wrong_cells(cluster) == 0
-    assert workers[1].wait(15) == 0
+    # One that is told to stop in the middle of a rebalance may find that it makes no progress; its rows are another's then.
+    assert workers[1].wait(15) in (0, EXIT_NO_PROGRESS), cluster.log_of(workers[1])[-2000:]
     assert workers[2].poll() is None
 
 
