@@ -40,6 +40,8 @@ def kpi_table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _mark(row: dict[str, Any]) -> str:
+    if row["window_end"] is None:
+        return "no traffic yet"
     if row["name"] == "payment_failure_ratio" and (row["value"] or 0) > ALERT_RATIO:
         return "! above 10 %: payments fail"
     return "final" if row["final"] else "open"
