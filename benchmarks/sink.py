@@ -19,7 +19,7 @@ import psutil
 
 from benchmarks.broker import load
 from benchmarks.traffic import encoded
-from benchmarks.worker import SETTLE_S, Spent, schema_id
+from benchmarks.worker import SETTLE_S, Spent, cpu_s, schema_id
 from infra.addresses import Addresses
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
@@ -73,21 +73,16 @@ def _measured(
     time.sleep(SETTLE_S)
     topic = FAMILIES[family].topic
     payloads = list(encoded(family, events, schema_id(url, family), seed=9))
-    before, began = (_cpu(sink), _cpu(server)), time.monotonic()
+    before, began = (cpu_s(sink), cpu_s(server)), time.monotonic()
     load(bootstrap, topic, payloads)
     consumer = probe(bootstrap)
     goal = ends(consumer, [topic])
     consumer.close()
     while any(positions(client).get(place, 0) < end for place, end in goal.items()):
         time.sleep(0.25)
-    own, engine_s, wall = _cpu(sink) - before[0], _cpu(server) - before[1], time.monotonic() - began
+    own, engine_s, wall = cpu_s(sink) - before[0], cpu_s(server) - before[1], time.monotonic() - began
     rss = sink.memory_info().rss / 2**20
     return Spent(events, own, wall, rss), Spent(events, own + engine_s, wall, rss)
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 if __name__ == "__main__":

@@ -104,12 +104,12 @@ def run_worker(
         time.sleep(SETTLE_S)
         families = list(counts)
         payloads = {f: list(encoded(f, counts[f], schema_id(url, f), users=users, seed=7)) for f in families}
-        before, began = _cpu(held), time.monotonic()
+        before, began = cpu_s(held), time.monotonic()
         for family in families:
             load(bootstrap, FAMILIES[family].topic, payloads[family])
         _wait(bootstrap, app, families, process)
         return Spent(
-            sum(counts.values()), _cpu(held) - before, time.monotonic() - began, held.memory_info().rss / 2**20
+            sum(counts.values()), cpu_s(held) - before, time.monotonic() - began, held.memory_info().rss / 2**20
         )
     finally:
         process.terminate()
@@ -118,7 +118,8 @@ def run_worker(
         process.kill()
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
+    """CPU seconds of a process so far, all threads."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -126,7 +127,6 @@ def _cpu(process: psutil.Process) -> float:
 def _wait(bootstrap: str, group: str, families: list[str], process: subprocess.Popen[bytes]) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     wanted = [TopicPartition(FAMILIES[f].topic, p) for f in families for p in range(4)]
-    ends = {}
     from infra.ledger import ends as ends_of
     from infra.ledger import probe
 

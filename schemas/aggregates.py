@@ -186,8 +186,3 @@ def state_sql(aggregate: Aggregate) -> str:
 def needs_value(aggregate: Aggregate) -> bool:
     """Whether rows whose column is null are left out of the aggregate."""
     return isinstance(aggregate, (Uniq, Quantile))
-
-
-def merged(aggregate: Aggregate, left: Any, right: Any) -> Any:
-    """Two states of one aggregate as one: the greater registers, or the sum."""
-    return np.maximum(left, right) if isinstance(aggregate, Uniq) else left + right

@@ -76,7 +76,7 @@ def _serve(module: str, options: list[str], probe: str, log: Path) -> Iterator[s
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
-        _wait(process, url + probe, log)
+        await_answer(process, url + probe, log)
         yield url
     finally:
         process.terminate()
@@ -87,7 +87,8 @@ def _serve(module: str, options: list[str], probe: str, log: Path) -> Iterator[s
             process.wait()
 
 
-def _wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+def await_answer(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    """Return when the server answers; fail with the end of its log when it ended or a minute has passed."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:

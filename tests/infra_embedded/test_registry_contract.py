@@ -4,7 +4,6 @@ import io
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from infra.embedded.ports import free_port
 from infra.embedded.registry_avro import InvalidSchema, Level, incompatibilities, parse
 from infra.embedded.tether import tethered
+from tests.conftest import await_answer
 
 Field = dict[str, Any]
 OLD_ID: Field = {"name": "id", "type": "long"}
@@ -173,21 +173,10 @@ def _running(options: list[str], port: int, folder: Path) -> Iterator[tuple["sub
     command = tethered([sys.executable, "-m", "infra.embedded.registry", *options])
     with (folder / "registry.log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            _await(process, f"{url}/subjects", folder / "registry.log")
+            await_answer(process, f"{url}/subjects", folder / "registry.log")
             yield process, url
         finally:
             process.kill()
-
-
-def _await(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if requests.get(url, timeout=5).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.05)
-    pytest.fail(log.read_text())
 
 
 _ENUM = {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}, "default": "A"}
