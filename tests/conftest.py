@@ -1,7 +1,7 @@
 """Real services for tests, each started once a session and stopped at its end.
 
 In: nothing; REQUIRE_SERVICES=1 turns a service's absence into a failure.
-Out: the fixtures `kafka_server`, `kafka`, `registry_url`, `clickhouse_url`.
+Out: the fixtures `kafka_server`, `kafka`, `registry_url`, `clickhouse_url`, `engine`.
 Never: a stand-in for a service, nor a process left behind.
 """
 
@@ -21,6 +21,7 @@ from infra.embedded.kafka import KafkaServer
 from infra.embedded.kafka_jars import JarsUnavailable, fetch_jars
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
+from tests.schemas.engine import Engine
 
 
 def _absent(reason: str) -> NoReturn:
@@ -68,6 +69,14 @@ def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of ClickHouse (the embedded engine behind its gateway) on a temporary folder; user `default`, no password."""
     folder = tmp_path_factory.mktemp("clickhouse")
     yield from _serve("infra.embedded.gateway", ["--path", str(folder / "store")], "/ping", folder / "gateway.log")
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """ClickHouse in this process, which can hold one: tables have names of their own."""
+    made = Engine(tmp_path_factory.mktemp("chdb"))
+    yield made
+    made.close()
 
 
 def _serve(module: str, options: list[str], probe: str, log: Path) -> Iterator[str]:

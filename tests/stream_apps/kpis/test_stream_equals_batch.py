@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from infra.verify.run import verify_store
 from schemas.families import FAMILIES
 from schemas.identity import EXCLUDED
-from tests.schemas.conftest import engine  # noqa: F401 - a fixture
 from tests.schemas.engine import Engine
 from tests.schemas.rows import frame
 from tests.stream_apps.kpis.pipeline import Kpis, distinct, run
@@ -79,7 +78,7 @@ def frames_of(seed: int, count: int, span_ms: int) -> dict[str, pl.DataFrame]:
 @given(
     st.integers(0, 1 << 30), st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]), st.sampled_from([40, 400])
 )
-def test_points_equal_their_recomputation(engine: Engine, seed: int, zone: str, count: int) -> None:  # noqa: F811
+def test_points_equal_their_recomputation(engine: Engine, seed: int, zone: str, count: int) -> None:
     frames = frames_of(seed, count, 3 * 3_600_000)
     kpis = run(frames, random.Random(seed), zone=zone)
     load(engine, frames, kpis)
@@ -88,7 +87,7 @@ def test_points_equal_their_recomputation(engine: Engine, seed: int, zone: str, 
     assert result.compared == result.equal > 100
 
 
-def test_verify_sees_a_row_that_is_missing(engine: Engine) -> None:  # noqa: F811
+def test_verify_sees_a_row_that_is_missing(engine: Engine) -> None:
     frames = frames_of(1, 60, 3_600_000)
     kpis = run(frames, random.Random(1), crashes=0)
     bought = (pl.col("event_name") == "ticket_purchased") & (pl.col("quantity") > 0)
