@@ -11,7 +11,8 @@ from infra.addresses import resolve
 from infra.query import json_rows
 from infra.settings import Settings
 from infra.store import connect
-from schemas.kpis import KPIS, Kpi
+from schemas.metric import Metric
+from schemas.metric_catalogue import METRICS
 from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
 
 STAMP = ("watermark", "completeness", "late_ratio", "rows", "duplicates", "definition_version", "published_at")
@@ -67,15 +68,15 @@ def current(
     return [_row(k, windows[k.name], text, found.get(k.name)) for k in kpis]
 
 
-def _chosen(name: str | None) -> list[Kpi]:
+def _chosen(name: str | None) -> list[Metric]:
     if name is None:
-        return list(KPIS.values())
-    if name not in KPIS:
+        return list(METRICS.values())
+    if name not in METRICS:
         raise UnknownMetric(f"there is no metric {name}; `footlights metrics` lists them")
-    return [KPIS[name]]
+    return [METRICS[name]]
 
 
-def _window(kpi: Kpi, window: str | None) -> str:
+def _window(kpi: Metric, window: str | None) -> str:
     if window in kpi.windows:
         return str(window)
     return DEFAULT_WINDOW if DEFAULT_WINDOW in kpi.windows else kpi.windows[0]
@@ -89,7 +90,7 @@ def _moment(window: str, at_ms: int | None, zone: str) -> str:
     return f"kpi_history.window_end <= fromUnixTimestamp64Milli({end_ms})"
 
 
-def _row(kpi: Kpi, window: str, by: str, point: dict[str, Any] | None) -> dict[str, Any]:
+def _row(kpi: Metric, window: str, by: str, point: dict[str, Any] | None) -> dict[str, Any]:
     held = point or {}
     return {
         "name": kpi.name,

@@ -7,8 +7,9 @@ Never: a fact that is not in a declaration.
 
 from schemas.aggregates import Count, Quantile, Sum, Uniq
 from schemas.catalogue import MEASURES
-from schemas.kpis import KPIS, Alert, Kpi
+from schemas.kpis import KPIS, Kpi
 from schemas.measures import Measure
+from schemas.metric import Alert
 
 
 def kpis_page() -> str:
@@ -41,7 +42,7 @@ def _kpi(kpi: Kpi) -> str:
     windows = " ".join(kpi.windows)
     by = f" By {', '.join('/'.join(d) for d in kpi.by)}." if kpi.by else ""
     alert = _alert(kpi.alert) if kpi.alert else ""
-    return f"| `{kpi.name}` | {kpi.kind} | {kpi.unit} | {windows} | `{kpi.formula}` | {kpi.good} | {alert} | {kpi.help}{by} |"
+    return f"| `{kpi.name}` | {kpi.kind} | {kpi.unit} | {windows} | `{kpi.definition}` | {kpi.good} | {alert} | {kpi.help}{by} |"
 
 
 def _alert(alert: Alert) -> str:

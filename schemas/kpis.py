@@ -9,47 +9,18 @@ from dataclasses import dataclass, field
 
 from schemas.catalogue import MEASURES
 from schemas.formulas import BadFormula, Formula, compile_formula
+from schemas.metric import COUNT, KRI, MILLISECONDS, MONEY, RATIO, USERS, Alert, Metric
 from schemas.windows import WINDOWS
 
-KPI, KRI, KR = "KPI", "KRI", "KR"
-COUNT, RATIO, MONEY, USERS, MILLISECONDS = "count", "ratio", "minor units", "users", "ms"
-ROLLING = ("1m", "5m", "1h", "24h")
-
 
 @dataclass(frozen=True)
-class Alert:
-    """When to wake somebody: `value > above` (or `< below`) for a time, in one window."""
+class Kpi(Metric):
+    """A figure of the stream; its definition is a formula over measures, and `by` must be dimensions of all of these."""
 
-    window: str
-    for_: str
-    severity: str
-    above: float | None = None
-    below: float | None = None
-
-
-@dataclass(frozen=True)
-class Kpi:
-    """A figure: a formula over measures, in windows, for the whole and for each combination of `by`.
-
-    `good` is the direction that is welcome: "up", "down" or "flat". `by` must be dimensions of all its measures.
-    """
-
-    name: str
-    formula: str
-    unit: str
-    help: str
-    kind: str = KPI
-    windows: tuple[str, ...] = ROLLING
-    by: tuple[tuple[str, ...], ...] = ()
-    good: str = "up"
-    owner: str = "product"
-    alert: Alert | None = None
-    version: int = 1
     compiled: Formula = field(init=False, compare=False)
-    families: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        compiled = compile_formula(self.formula)
+        compiled = compile_formula(self.definition)
         for operand in compiled.operands:
             if operand.measure not in MEASURES:
                 raise BadFormula(f"KPI {self.name}: no measure {operand.measure!r}")
@@ -64,11 +35,6 @@ class Kpi:
         families = dict.fromkeys(f for o in compiled.operands for f in MEASURES[o.measure].families)
         object.__setattr__(self, "families", tuple(families))
         object.__setattr__(self, "by", tuple(tuple(sorted(d)) for d in self.by))
-
-    @property
-    def series(self) -> tuple[tuple[str, ...], ...]:
-        """The whole, then each combination of dimensions."""
-        return ((), *self.by)
 
 
 _API = (("component", "operation"),)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from schemas.kpis import KPIS
+from schemas.metric_catalogue import METRICS
 from sinks.ddl import RETENTION, create_sql, quoted, ttl_sql, view_sql
 from sinks.errors import MigrationError
 from sinks.tables import DATABASE, MIGRATIONS, REPORTING_COLUMN, TABLES
@@ -139,11 +139,11 @@ def _retain(client: Client, table: str, ttl: str) -> None:
 
 def _definitions_sql() -> str:
     rows = []
-    for kpi in KPIS.values():
+    for kpi in METRICS.values():
         windows = ", ".join(quoted(w) for w in kpi.windows)
         by = ", ".join(quoted(",".join(d)) for d in kpi.by)
         families = ", ".join(quoted(f) for f in kpi.families)
-        texts = ", ".join(quoted(t) for t in (kpi.formula, kpi.unit, kpi.kind, kpi.help))
+        texts = ", ".join(quoted(t) for t in (kpi.definition, kpi.unit, kpi.kind, kpi.help))
         tail = f"{quoted(kpi.good)}, {quoted(kpi.owner)}, [{families}]"
         rows.append(f"({quoted(kpi.name)}, {kpi.version}, {texts}, [{windows}], [{by}], {tail})")
     columns = "kpi, version, formula, unit, kind, help, windows, by, good, owner, families"
