@@ -14,7 +14,11 @@ ATTENDANCE, FEEDBACK, PERFORMANCE, ACCOUNT = "attendance", "feedback", "performa
 _PEOPLE = "NOT automatic"
 _BOUGHT = "event_name = 'ticket_purchased'"
 _ERROR = "(status >= 500 OR error IS NOT NULL)"
+_WELL = "coalesce(status, 200) < 500 AND error IS NULL"
 _API = "event_name = 'operation_timed'"
+_LOAD = "event_name = 'page_loaded'"
+#: Threshold T of the Apdex: a load within T satisfies, within 4 T it is tolerated (Apdex Technical Specification 1.1).
+APDEX_MS = 500
 
 _DECLARED = (
     Measure("page_views", Count(), INTERACTION, f"event_name = 'page_view' AND {_PEOPLE}", help="Pages that people saw."),
@@ -63,7 +67,17 @@ _DECLARED = (
         "Duration of timed operations.",
     ),
     Measure("crashes", Count(), PERFORMANCE, "event_name = 'crash'", help="Crashes."),
-    Measure("page_load_ms", Quantile("response_time_ms"), PERFORMANCE, "event_name = 'page_loaded'", help="Page loads."),
+    Measure("page_load_ms", Quantile("response_time_ms"), PERFORMANCE, _LOAD, help="Duration of page loads."),
+    Measure("page_loads", Count(), PERFORMANCE, _LOAD, help="Pages that were loaded, or were not."),
+    Measure(
+        "page_loads_satisfied", Count(), PERFORMANCE, f"{_LOAD} AND {_WELL} AND response_time_ms <= {APDEX_MS}",
+        help="Page loads within the Apdex threshold.",
+    ),
+    Measure(
+        "page_loads_tolerated", Count(), PERFORMANCE,
+        f"{_LOAD} AND {_WELL} AND response_time_ms > {APDEX_MS} AND response_time_ms <= {4 * APDEX_MS}",
+        help="Page loads within four times the Apdex threshold, but not within it.",
+    ),
     Measure("registrations", Count(), ACCOUNT, "event_name = 'user_registered'", help="Users registered."),
 )  # fmt: skip
 

@@ -7,9 +7,9 @@ Never: a KPI that is declared twice.
 
 from dataclasses import dataclass, field
 
-from schemas.catalogue import MEASURES
+from schemas.catalogue import APDEX_MS, MEASURES
 from schemas.formulas import BadFormula, Formula, compile_formula
-from schemas.metric import COUNT, KRI, MILLISECONDS, MONEY, RATIO, USERS, Alert, Metric
+from schemas.metric import COUNT, KR, KRI, MILLISECONDS, MONEY, RATING, RATIO, ROLLING, USERS, Alert, Metric
 from schemas.windows import WINDOWS
 
 
@@ -38,14 +38,47 @@ class Kpi(Metric):
 
 
 _API = (("component", "operation"),)
+#: Rolling windows, and the calendar day of the reporting zone.
+_DAILY = (*ROLLING, "1d")
+_NET = "(revenue_gross - revenue_refunded - revenue_charged_back)"
+_ACTIVE = "Distinct people with at least one interaction, commerce, attendance or feedback record"
 _DECLARED = (
+    # Audience
+    Kpi("daily_active_users", "active_users", USERS, f"{_ACTIVE} that day.", windows=("1d",), owner="growth"),
     Kpi(
-        "daily_active_users", "active_users", USERS,
-        "Distinct people with at least one interaction, commerce, attendance or feedback record that day.",
-        windows=("1d",), owner="growth",
+        "weekly_active_users", "active_users", USERS,
+        f"{_ACTIVE} in the seven days that end with the day; no sum of daily figures.", windows=("7d",), owner="growth",
     ),
-    Kpi("page_views", "page_views", COUNT, "Pages that people saw, bots left out."),
-    Kpi("conversion_ratio", "buyers / active_users", RATIO, "Distinct people who bought ÷ distinct active people.", owner="growth"),
+    Kpi(
+        "monthly_active_users", "active_users", USERS, f"{_ACTIVE} in the thirty days that end with the day.",
+        kind=KR, windows=("30d",), owner="growth",
+    ),
+    Kpi("page_views", "page_views", COUNT, "Pages that people saw, bots left out.", windows=_DAILY),
+    Kpi(
+        "conversion_ratio", "buyers / active_users", RATIO, "Distinct people who bought ÷ distinct active people.",
+        windows=_DAILY, owner="growth",
+    ),
+    # Sales
+    Kpi("orders", "orders", COUNT, "Purchases.", windows=_DAILY, owner="sales"),
+    Kpi("tickets_sold", "tickets_sold", COUNT, "Tickets in purchases.", windows=_DAILY, owner="sales"),
+    Kpi(
+        "revenue_gross_minor", "revenue_gross", MONEY, "Purchases in the reporting currency.", windows=_DAILY, owner="finance",
+    ),
+    Kpi(
+        "revenue_net_minor", _NET, MONEY, "Purchases less refunds and chargebacks, in the reporting currency.",
+        windows=_DAILY, owner="finance",
+    ),
+    Kpi(
+        "revenue_per_active_user_minor", f"{_NET} / active_users", MONEY, "Net revenue ÷ distinct active people (ARPU).",
+        windows=_DAILY, owner="finance",
+    ),
+    Kpi(
+        "revenue_per_payer_minor", f"{_NET} / buyers", MONEY, "Net revenue ÷ distinct people who bought (ARPPU).",
+        windows=_DAILY, owner="finance",
+    ),
+    Kpi(
+        "average_order_minor", "revenue_gross / orders", MONEY, "Gross revenue ÷ purchases.", windows=_DAILY, owner="sales",
+    ),
     Kpi(
         "payment_failure_ratio", "payments_failed / (payments_authorised + payments_failed)", RATIO,
         "Failed ÷ settled payment attempts.", kind=KRI, good="down", owner="payments",
@@ -53,19 +86,20 @@ _DECLARED = (
     ),
     Kpi(
         "refund_ratio", "revenue_refunded / revenue_gross", RATIO, "Refunded ÷ gross amount, by refund date.",
-        kind=KRI, good="down", owner="finance", alert=Alert("1h", "1h", "ticket", above=0.05),
+        kind=KRI, windows=_DAILY, good="down", owner="finance", alert=Alert("1h", "1h", "ticket", above=0.05),
     ),
-    Kpi("revenue_gross_minor", "revenue_gross", MONEY, "Purchases in the reporting currency.", owner="finance"),
+    # Hosts and hosted events
     Kpi(
-        "revenue_net_minor", "revenue_gross - revenue_refunded - revenue_charged_back", MONEY,
-        "Purchases less refunds and chargebacks, in the reporting currency.", owner="finance",
+        "hosted_events_created", "hosted_events_created", COUNT, "Hosted events created.",
+        kind=KR, windows=(*_DAILY, "30d"), owner="hosts",
     ),
+    # Satisfaction
+    Kpi("csat_ratio", "ratings_satisfied / ratings", RATIO, "Share of ratings that are 4 or 5 of 5.", windows=_DAILY),
     Kpi(
-        "revenue_per_active_user_minor", "(revenue_gross - revenue_refunded - revenue_charged_back) / active_users", MONEY,
-        "Net revenue ÷ distinct active people.", owner="finance",
+        "event_rating_mean", "ratings_sum / ratings", RATING, "Mean rating, 1 to 5; its points carry the number of rows.",
+        kind=KR, windows=_DAILY, owner="hosts",
     ),
-    Kpi("tickets_sold", "tickets_sold", COUNT, "Tickets in purchases.", owner="sales"),
-    Kpi("csat_ratio", "ratings_satisfied / ratings", RATIO, "Share of ratings that are 4 or 5 of 5."),
+    # Quality of the service
     Kpi(
         "error_ratio", "api_errors / api_requests", RATIO, "Timed operations with status 500 or above, or an error ÷ all.",
         kind=KRI, by=_API, good="down", owner="platform", alert=Alert("5m", "5m", "page", above=0.02),
@@ -77,6 +111,23 @@ _DECLARED = (
     Kpi(
         "api_latency_p95_ms", "quantile(api_latency_ms, 0.95)", MILLISECONDS, "95th percentile of timed operations.",
         kind=KRI, by=_API, good="down", owner="platform",
+    ),
+    Kpi(
+        "page_load_p50_ms", "quantile(page_load_ms, 0.5)", MILLISECONDS, "Median duration of page loads.",
+        kind=KRI, good="down", owner="web",
+    ),
+    Kpi(
+        "page_load_p75_ms", "quantile(page_load_ms, 0.75)", MILLISECONDS, "75th percentile of page loads.",
+        kind=KRI, good="down", owner="web",
+    ),
+    Kpi(
+        "page_load_p95_ms", "quantile(page_load_ms, 0.95)", MILLISECONDS, "95th percentile of page loads.",
+        kind=KRI, good="down", owner="web", alert=Alert("5m", "10m", "ticket", above=3_000),
+    ),
+    Kpi(
+        "apdex_ratio", "(page_loads_satisfied + 0.5 * page_loads_tolerated) / page_loads", RATIO,
+        f"Apdex of page loads: within {APDEX_MS} ms counts 1, within {4 * APDEX_MS} ms one half; failures count 0.",
+        kind=KRI, owner="web",
     ),
 )  # fmt: skip
 

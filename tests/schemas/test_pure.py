@@ -98,7 +98,7 @@ def test_kpis_read_measures_that_exist_and_say_what_they_mean() -> None:
     for kpi in KPIS.values():
         assert kpi.help.endswith("."), kpi.name
         assert {o.measure for o in kpi.compiled.operands} <= set(MEASURES)
-    assert set(KPIS["page_views"].windows) == {"1m", "5m", "1h", "24h"}
+    assert set(KPIS["page_views"].windows) == {"1m", "5m", "1h", "24h", "1d"}
 
 
 def test_windows_of_days_follow_the_clock() -> None:

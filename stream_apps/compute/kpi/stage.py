@@ -72,6 +72,7 @@ class KpiStage:
     zone: str = "UTC"
     kpis: tuple[Kpi, ...] = tuple(KPIS.values())
     offset: int = field(init=False, default=-1)
+    #: Offset up to which every changed window was published; unknown after a recovery, since a stored head may be ahead of it.
     clean_offset: int = field(init=False, default=-1)
     #: Points of the last checkpoint, to be published again after a recovery.
     recovered: list[Point] = field(init=False, default_factory=list)
@@ -94,7 +95,6 @@ class KpiStage:
             if record.kind == SOURCE:
                 family, partition = record.piece.split("/")
                 self._watermarks.take(family, int(partition), unpack_head(record.body))
-        self.clean_offset = self.offset
         self._restored = self._recover_pending()
         self._left: dict[Task, dict[Series, Array]] = {}
         self._left_since_ms: int | None = None
