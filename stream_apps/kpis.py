@@ -122,7 +122,8 @@ class KpisStage:
 
     async def _admitted(self, batch: RecordBatch) -> bool:
         stage = self._current_stage()
-        expected = stage.offset + 1 if stage.offset >= 0 else None
+        known = stage.read_offset if stage.read_offset >= 0 else stage.clean_offset
+        expected = known + 1 if known >= 0 else None
         ask = expected is None or self._guard.asks_log_start
         decision = self._guard.judge(
             expected=expected,

@@ -72,7 +72,9 @@ class KpiStage:
     zone: str = "UTC"
     kpis: tuple[Kpi, ...] = tuple(KPIS.values())
     offset: int = field(init=False, default=-1)
-    #: Offset up to which every changed window was published; unknown after a recovery, since a stored head may be ahead of it.
+    #: Last offset that was read in this generation; what was stored may be ahead of it.
+    read_offset: int = field(init=False, default=-1)
+    #: Offset up to which every changed window was published. After a recovery the log is read again from behind it.
     clean_offset: int = field(init=False, default=-1)
     #: Points of the last checkpoint, to be published again after a recovery.
     recovered: list[Point] = field(init=False, default_factory=list)
@@ -85,7 +87,7 @@ class KpiStage:
         newest: dict[tuple[str, int, str], int] = {}
         stored = self.records.head()
         if stored is not None:
-            self.offset, self._number, newest_rows, done_rows = msgpack.unpackb(stored.body)
+            self.offset, self.clean_offset, self._number, newest_rows, done_rows = msgpack.unpackb(stored.body)
             newest = {(f, level, tenant): b for f, level, tenant, b in newest_rows}
             self._done = {(tuple(fs), level, tenant): b for fs, level, tenant, b in done_rows}
         self._clean_done = dict(self._done)
@@ -132,6 +134,7 @@ class KpiStage:
             self._heads[place] = Record(HEAD_LEVEL, 0, SOURCE, f"{place[0]}/{place[1]}", offset, now_ms, body)
         else:
             self.contributions.take(partial, offset, now_ms)
+        self.read_offset = max(self.read_offset, offset)
         self.offset = max(self.offset, offset)
 
     # -- points
@@ -147,7 +150,7 @@ class KpiStage:
         `quiet` says that nothing came since the last time: then every changed open window is due, not only each series' newest.
         """
         self._watermarks.advance(now_ms)
-        if self.offset < self._restored:
+        if self.read_offset < self._restored:
             return 0
         changes, self.contributions.changes = self.contributions.changes, Changes()
         overdue = self._full or (self._left_since_ms is not None and now_ms - self._left_since_ms >= OVERDUE_MS)
@@ -174,7 +177,7 @@ class KpiStage:
         if left:
             self._left_since_ms = now_ms if self._left_since_ms is None or overdue else self._left_since_ms
         else:
-            self._left_since_ms, self.clean_offset = None, self.offset
+            self._left_since_ms, self.clean_offset = None, self.read_offset
         self._reached(due)
         if not left:
             self._clean_done = dict(self._done)
@@ -257,7 +260,7 @@ class KpiStage:
         heads, self._heads = list(self._heads.values()), {}
         newest = [[*place, b] for place, b in self.contributions.newest.items()]
         done = [[*reach, b] for reach, b in self._clean_done.items()]
-        body = msgpack.packb([self.offset, self._number, newest, done])
+        body = msgpack.packb([self.offset, self.clean_offset, self._number, newest, done])
         head = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, now_ms, body)
         for record in (*pending, *chunks, *heads, head):
             superseded += self.records.put(self.generation, record)
