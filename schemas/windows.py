@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 MINUTE, HOUR, DAY = 0, 1, 2
 LEVELS = (MINUTE, HOUR, DAY)
+LEVEL_NAMES = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
 STEP_MS = {MINUTE: 60_000, HOUR: 3_600_000}
 _EPOCH = date(1970, 1, 1)
 

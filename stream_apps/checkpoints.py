@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import structlog
 from aiokafka.errors import IllegalStateError
 from faust.types import AppT
 from faust.types.tuples import TP
 
 from schemas.families import FAMILIES
 from schemas.partials import Head
+from schemas.windows import LEVEL_NAMES
 from stream_apps import worker_metrics as metrics
 from stream_apps.batch_transport import batch_consumer, loop_stalled
 from stream_apps.changelog import Changelog, delete, put
@@ -28,6 +30,8 @@ from stream_apps.failpoints import Failpoints
 from stream_apps.holdings import Held, Holdings
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Outgoing, Publisher
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass
@@ -125,7 +129,7 @@ class Checkpoints:
             superseded += records.put(generation, record)
             writes.state.append(put(place, record, generation, topic))
         superseded += [(key, g) for key in done.drops for g in records.generations(key)]
-        superseded += records.put(generation, done.stored_head)
+        superseded += [*done.swept, *records.put(generation, done.stored_head)]
         writes.heads.append(put(place, done.stored_head, generation, topic))
         for key, writer in superseded:
             records.drop(key, writer)
@@ -133,6 +137,10 @@ class Checkpoints:
         held.flushed_at = held.told_at = time.monotonic()
         held.told_at_end = at_end
         metrics.STATE_BYTES.labels(place.family, place.partition).set(partition.size_bytes)
+        for level, rows in done.cold.items():
+            if rows:
+                metrics.COLD_ROWS.labels(place.family, LEVEL_NAMES[level]).inc(rows)
+                log.warning("rows_for_buckets_given_up", family=place.family, level=LEVEL_NAMES[level], rows=rows)
 
     def at_end(self, held: Held) -> bool:
         """Whether the partition's log held nothing beyond the state when it was last asked."""

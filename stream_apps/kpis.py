@@ -56,6 +56,9 @@ PARTIALS = Counter("footlights_kpi_partials_total", "Records of the measures top
 POINTS = Counter("footlights_kpi_points_total", "Points published.", ["window", "final"])
 REVISIONS = Counter("footlights_kpi_revisions_total", "Points that restate a published one.", ["kpi"])
 EVALUATE_SECONDS = Histogram("footlights_kpi_evaluate_seconds", "Time to compute the points of one checkpoint.")
+COLD = Counter(
+    "footlights_kpi_cold_partials_total", "Records for buckets whose state was given up; a backfill restates them."
+)
 STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
 
 
@@ -162,6 +165,8 @@ class KpisStage:
             PARTIALS.labels(row["kind"]).inc()
             if row["kind"] != HEAD:
                 self._news_at = time.monotonic()
+        COLD.inc(stage.contributions.cold)
+        stage.contributions.cold = 0
         self._batch, self._fresh = batch, True
         return True
 

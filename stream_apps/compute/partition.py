@@ -18,6 +18,7 @@ from stream_apps.compute.dedup import WINDOW_MS, Deduplicator
 from stream_apps.compute.plan import Plan, Rows
 from stream_apps.compute.records import Key, Record, Records
 from stream_apps.compute.state import HOT_BYTES, State
+from stream_apps.compute.swept import EVERY_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,7 +37,8 @@ class Rules:
 @dataclass(frozen=True)
 class Checkpoint:
     """What a flush gives: records for the KPI stage and the changelog (`records`), for the changelog alone (`ids`, `head`), and
-    keys to delete once all of these are safe."""
+    what to delete once all of these are safe: `drops` of every writer, `swept` with its writer. `cold`: new rows that came for
+    buckets that were given up, by level."""
 
     offset: int
     head: Head
@@ -44,6 +46,8 @@ class Checkpoint:
     ids: list[Record]
     stored_head: Record
     drops: list[Key]
+    swept: list[tuple[Key, int]]
+    cold: dict[int, int]
 
 
 @dataclass
@@ -71,19 +75,26 @@ class Partition:
 
     def __post_init__(self) -> None:
         rules = self.rules
-        self.state = State(
-            self.plan, self.records, zone=rules.zone, hot_bytes=rules.hot_bytes, floor=rules.offset_floor
-        )
         self.dedup = Deduplicator(window_ms=rules.window_ms, verdicts=rules.verdicts)
-        self.counters, self.breaker = Counters(), Breaker()
+        self.counters, self.breaker, self._swept = Counters(), Breaker(), Swept()
         clock_ms = self._restore(self.records.head())
+        self.state = State(
+            self.plan,
+            self.records,
+            zone=rules.zone,
+            hot_bytes=rules.hot_bytes,
+            floor=rules.offset_floor,
+            swept=self._swept,
+        )
+        self._swept_ms = clock_ms
         self.dedup.load(self.records.ids(), clock_ms)
         self._counted = self.offset
 
     def _restore(self, stored: Record | None) -> int:
         if stored is None:
             return -1
-        packed, clock_ms, tallies, run = msgpack.unpackb(stored.body)
+        packed, clock_ms, tallies, run, swept = msgpack.unpackb(stored.body)
+        self._swept = Swept(swept)
         head = unpack_head(packed)
         self.offset, self.max_event_ms = head.offset, head.max_event_ms
         self.counters = Counters(head.rows, head.late, head.duplicates, head.dead_lettered, head.excluded)
@@ -150,10 +161,18 @@ class Partition:
         ids, drops = self.dedup.flush(self.offset, committed)
         records = list(self.state.flush(self.offset, self.dedup.clock_ms))
         tallies, run = self.breaker.dump()
-        body = msgpack.packb([pack_head(head), self.dedup.clock_ms, tallies, run])
+        swept = self._sweep(records)
+        body = msgpack.packb([pack_head(head), self.dedup.clock_ms, tallies, run, self._swept.dump()])
         stored = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, self.dedup.clock_ms, body)
         self.waiting = 0
-        return Checkpoint(self.offset, head, records, ids, stored, drops)
+        return Checkpoint(self.offset, head, records, ids, stored, drops, swept, dict(self.state.cold))
+
+    def _sweep(self, written: list[Record]) -> list[tuple[Key, int]]:
+        """What is given up now. The log's own clock decides, so an idle partition keeps what it has."""
+        if self.dedup.clock_ms - self._swept_ms < EVERY_MS:
+            return []
+        self._swept_ms = self.dedup.clock_ms
+        return self.state.sweep(self.dedup.clock_ms, {(r.level, r.bucket) for r in written})
 
     @property
     def size_bytes(self) -> int:

@@ -13,6 +13,8 @@ from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, SKETCH
 #: Kind of the records that hold ids already seen; they stay in the changelog.
 IDS = "ids"
 IDS_LEVEL = -2
+#: Kinds of the records that are a bucket's state.
+STATES = (ADDITIVE, SKETCH)
 
 Key = tuple[int, int, str, str]
 
@@ -110,6 +112,25 @@ class Records:
         level, bucket, kind, piece = key
         versions = self._buckets.get((level, bucket), {}).get((kind, piece))
         return list(versions.by_generation) if versions else []
+
+    def untouched(self, level: int, before_ms: int) -> list[int]:
+        """Buckets of a level that have additive records or sketches, none of which changed since."""
+        return [
+            bucket
+            for (at, bucket), held in self._buckets.items()
+            if at == level
+            and (touched := [r.touched_ms for n, v in held.items() if n[0] in STATES for r in v.by_generation.values()])
+            and max(touched) < before_ms
+        ]
+
+    def keys_of(self, level: int, bucket: int) -> list[tuple[Key, int]]:
+        """Key and writer of every additive record and sketch of a bucket."""
+        held = self._buckets.get((level, bucket), {})
+        return [((level, bucket, *n), g) for n, v in held.items() if n[0] in STATES for g in v.by_generation]
+
+    def has_state(self, level: int, bucket: int) -> bool:
+        """Whether a bucket has additive records or sketches."""
+        return any(kind in STATES for kind, _ in self._buckets.get((level, bucket), ()))
 
     @property
     def restored(self) -> int:

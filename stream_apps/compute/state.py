@@ -15,7 +15,8 @@ from schemas.windows import DAY, HOUR, LEVELS, MINUTE, bucket_of
 from stream_apps.compute.buckets import Bucket
 from stream_apps.compute.cells import Cells, cells_of, rolled
 from stream_apps.compute.plan import GroupPlan, Plan, Rows, joined
-from stream_apps.compute.records import Record, Records
+from stream_apps.compute.records import Key, Record, Records
+from stream_apps.compute.swept import KEEP_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HOT_BYTES = 8 << 20
@@ -34,6 +35,8 @@ class State:
         Reporting zone of the day buckets.
     floor
         A test's control: how the offset rule finds the offset that a bucket includes.
+    swept
+        Buckets that were given up: rows for them are counted in `cold`, by level, and change nothing.
     """
 
     def __init__(
@@ -44,12 +47,16 @@ class State:
         zone: str = "UTC",
         hot_bytes: int = HOT_BYTES,
         floor: Callable[[Records, int, int], int] = Records.offset,
+        swept: Swept | None = None,
     ) -> None:
         self._plan, self._records, self._zone, self._hot_bytes, self._floor = plan, records, zone, hot_bytes, floor
         self._hot: OrderedDict[tuple[int, int], Bucket] = OrderedDict()
         self._staged: list[Rows] = []
         self._restored = records.restored
         self.size_bytes = 0
+        self.swept = Swept() if swept is None else swept
+        #: Rows that came for a bucket that was given up, by level, since the last flush.
+        self.cold = dict.fromkeys(LEVELS, 0)
 
     def stage(self, rows: Rows) -> None:
         """Keep rows for the next flush."""
@@ -58,24 +65,57 @@ class State:
 
     def flush(self, offset: int, now_ms: int) -> Iterator[Record]:
         """Records of what the staged rows changed; the buckets then include everything up to `offset`."""
+        self.cold = dict.fromkeys(LEVELS, 0)
         if self._staged:
             rows = joined(self._staged)
             self._staged = []
-            self._apply(rows)
+            for part, levels in self._warm(rows):
+                self._apply(part, levels)
         touched = [b for b in reversed(self._hot.values()) if b.dirty or any(g.moved for g in b.groups)]
         for bucket in touched:
             yield from bucket.records(offset, now_ms)
         self._evict()
 
-    def _apply(self, rows: Rows) -> None:
+    def sweep(self, clock_ms: int, fresh: set[tuple[int, int]]) -> list[tuple[Key, int]]:
+        """Give up the buckets that nothing touched for `KEEP_MS`; returns (key, writer) of their records, to be deleted.
+
+        `fresh` has the (level, bucket) whose records are about to be stored.
+        """
+        gone: list[tuple[Key, int]] = []
+        for level, keep_ms in KEEP_MS.items():
+            for bucket in self._records.untouched(level, clock_ms - keep_ms):
+                if (level, bucket) in fresh:
+                    continue
+                self.swept.add(level, bucket)
+                self._hot.pop((level, bucket), None)
+                gone += self._records.keys_of(level, bucket)
+        return gone
+
+    def _warm(self, rows: Rows) -> Iterator[tuple[Rows, tuple[int, ...]]]:
+        """The rows with the levels at which their buckets are held; nearly always all of them."""
+        if not self.swept:
+            yield rows, LEVELS
+            return
         minutes, inverse = np.unique(rows.minute, return_inverse=True)
-        of_level = {level: self._buckets_of(minutes, level) for level in LEVELS}
+        cold = np.zeros(len(rows), np.int64)
+        for level in LEVELS:
+            missed = self.swept.holds(level, self._buckets_of(minutes, level))[inverse]
+            cold |= missed.astype(np.int64) << level
+            self.cold[level] += int((missed & (rows.offset > self._restored)).sum())
+        for pattern in np.unique(cold).tolist():
+            levels = tuple(level for level in LEVELS if not pattern >> level & 1)
+            at = np.flatnonzero(cold == pattern)
+            yield rows.map(lambda a, at=at: a[at]), levels  # type: ignore[misc]
+
+    def _apply(self, rows: Rows, levels: tuple[int, ...]) -> None:
+        minutes, inverse = np.unique(rows.minute, return_inverse=True)
+        of_level = {level: self._buckets_of(minutes, level) for level in levels}
         replayed = int(rows.offset[0]) <= self._restored
-        skips = {level: self._included(rows, (level, of_level[level]), inverse) for level in LEVELS} if replayed else {}
+        skips = {level: self._included(rows, (level, of_level[level]), inverse) for level in levels} if replayed else {}
         for g, group in enumerate(self._plan.groups):
             dims = group.interner([rows.codes[c] for c in group.interner.columns])
             whole = cells_of(group, rows, dims, additive=not replayed)
-            for level in LEVELS:
+            for level in levels:
                 at = of_level[level][np.searchsorted(minutes, whole.bucket)]
                 self._merge(g, level, whole if level == MINUTE else rolled(whole, at), additive=not replayed)
                 if replayed:

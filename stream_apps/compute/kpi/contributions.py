@@ -17,9 +17,13 @@ import numpy as np
 from schemas.catalogue import MEASURES
 from schemas.cells import Cells, Key, key_of
 from schemas.partials import ADDITIVE, SKETCH, AdditivePart, unpack_additive, unpack_sketch
+from stream_apps.compute.records import Key as StoredKey
 from stream_apps.compute.records import Record, Records
+from stream_apps.compute.swept import DAY_MS, KEEP_MS, Swept
 
 HOT_BUCKETS = 6_000
+#: A day longer than the measures stage keeps its own part of a bucket, so that none of its records meets a bucket given up here.
+KEPT_MS = {level: keep_ms + DAY_MS for level, keep_ms in KEEP_MS.items()}
 Group = tuple[str, tuple[str, ...]]  # family, dimensions
 
 
@@ -44,7 +48,11 @@ class Contributions:
     """
 
     def __init__(
-        self, records: Records, generation: int, newest: dict[tuple[str, int, str], int] | None = None
+        self,
+        records: Records,
+        generation: int,
+        newest: dict[tuple[str, int, str], int] | None = None,
+        swept: Swept | None = None,
     ) -> None:
         self._records, self._generation = records, generation
         self._hot: OrderedDict[tuple[int, int], Cells] = OrderedDict()
@@ -54,6 +62,8 @@ class Contributions:
         self.superseded: list[tuple[tuple[int, int, str, str], int]] = []
         #: (family, level, tenant) to the greatest bucket that holds a row.
         self.newest: dict[tuple[str, int, str], int] = newest or {}
+        #: Buckets that were given up, and how many records came for them all the same.
+        self.swept, self.cold = Swept() if swept is None else swept, 0
 
     def take(self, partial: dict[str, Any], offset: int, now_ms: int) -> None:
         """Take an additive record or a sketch piece; `offset` is its own in the `measures` topic.
@@ -61,6 +71,9 @@ class Contributions:
         What is stored already marks its series as changed all the same: after a crash nobody knows whether they were published.
         """
         level, bucket, family, partition = partial["level"], partial["bucket"], partial["family"], partial["partition"]
+        if self.swept and self.swept.has(level, bucket):
+            self.cold += 1
+            return
         cells = self.cells(level, bucket)
         origin = f"{family}/{partition}"
         if partial["kind"] == ADDITIVE:
@@ -147,6 +160,18 @@ class Contributions:
 
     def _known(self, level: int, bucket: int) -> bool:
         return (level, bucket) in self._hot or bool(self._records.of(level, bucket))
+
+    def sweep(self, now_ms: int) -> list[tuple[StoredKey, int]]:
+        """Give up the buckets that nothing touched for `KEPT_MS`; returns (key, writer) of their records, to be deleted."""
+        gone: list[tuple[StoredKey, int]] = []
+        for level, kept_ms in KEPT_MS.items():
+            for bucket in self._records.untouched(level, now_ms - kept_ms):
+                for place in self._origins(level, bucket):
+                    self._parts.pop(place, None)
+                self._hot.pop((level, bucket), None)
+                self.swept.add(level, bucket)
+                gone += self._records.keys_of(level, bucket)
+        return gone
 
     def evict(self) -> None:
         """Drop the buckets from memory that were not touched for longest."""

@@ -72,7 +72,12 @@ class Due:
         for key, parts in found.items():
             newest = self.newest(task.kpi, task.window.level, key[0])
             lasts = np.unique(np.concatenate(parts))
-            out[key] = lasts[lasts <= (newest if newest is not None else -1)]
+            lasts = lasts[lasts <= (newest if newest is not None else -1)]
+            if (
+                swept := self._contributions.swept
+            ):  # a window with a bucket that was given up is a backfill's to restate
+                lasts = lasts[~swept.crosses(task.window.level, lasts - task.window.length + 1, lasts)]
+            out[key] = lasts
         return out
 
     def _closing(self, task: Task, limit: int) -> Iterable[tuple[tuple[str, ...], Array]]:

@@ -15,7 +15,8 @@ import msgpack
 import numpy as np
 import zstandard
 
-from stream_apps.compute.records import Record, Records
+from schemas.windows import WINDOWS
+from stream_apps.compute.records import Key, Record, Records
 
 POINTS = "points"
 CHUNK = 64
@@ -127,6 +128,28 @@ class Published:
             self.open.setdefault(series, set()).add(window)
         elif series in self.open:
             self.open[series].discard(window)
+
+    def sweep(self, records: Records, before_ms: dict[int, int]) -> list[tuple[Key, int]]:
+        """Forget the chunks unchanged since `before_ms` of their level none of whose windows has a bucket that is still held.
+
+        Their windows can only change by way of a bucket that was given up, and then they are not computed here. Returns (key,
+        writer) of their records, to be deleted.
+        """
+        gone: list[tuple[Key, int]] = []
+        for generation, record in list(records.all()):
+            if record.kind != POINTS or record.touched_ms >= before_ms[record.level]:
+                continue
+            series = Series.parse(record.piece)
+            first, place = record.bucket * CHUNK, (series, record.bucket)
+            reach = range(first - WINDOWS[series.window].length + 1, first + CHUNK)
+            if place in self._changed or any(records.has_state(record.level, b) for b in reach):
+                continue
+            self._chunks.pop(place, None)
+            self._levels.pop(place, None)
+            if series in self.open:
+                self.open[series].difference_update(range(first, first + CHUNK))
+            gone.append((record.key, generation))
+        return gone
 
     def flush(self, offset: int, now_ms: int) -> list[Record]:
         """Records of the chunks that changed."""

@@ -24,11 +24,12 @@ from schemas.money import RATES_VERSION
 from schemas.partials import HEAD, HEAD_LEVEL, pack_head, unpack_head
 from schemas.rollup import Values, evaluate
 from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
-from stream_apps.compute.kpi.contributions import Changes, Contributions
+from stream_apps.compute.kpi.contributions import KEPT_MS, Changes, Contributions
 from stream_apps.compute.kpi.due import Due, Reach, Task, runs, tasks
 from stream_apps.compute.kpi.published import FINAL, NONE, OPEN, Published, Series, State
 from stream_apps.compute.kpi.watermarks import Watermarks
 from stream_apps.compute.records import Key, Record, Records
+from stream_apps.compute.swept import EVERY_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Point = dict[str, Any]
@@ -85,13 +86,14 @@ class KpiStage:
         self._done: dict[Reach, int] = {}
         self._number = 0
         newest: dict[tuple[str, int, str], int] = {}
-        stored = self.records.head()
+        swept, stored = Swept(), self.records.head()
         if stored is not None:
-            self.offset, self.clean_offset, self._number, newest_rows, done_rows = msgpack.unpackb(stored.body)
+            self.offset, self.clean_offset, self._number, newest_rows, done_rows, dumped = msgpack.unpackb(stored.body)
+            swept = Swept(dumped)
             newest = {(f, level, tenant): b for f, level, tenant, b in newest_rows}
             self._done = {(tuple(fs), level, tenant): b for fs, level, tenant, b in done_rows}
         self._clean_done = dict(self._done)
-        self.contributions = Contributions(self.records, self.generation, newest)
+        self.contributions = Contributions(self.records, self.generation, newest, swept)
         self.published = Published(self.records)
         for record in self.records.of(HEAD_LEVEL, 0):
             if record.kind == SOURCE:
@@ -103,6 +105,7 @@ class KpiStage:
         self._turn, self._full = 0, False
         self._points: list[Point] = []
         self._heads: dict[tuple[str, int], Record] = {}
+        self._swept_ms: int | None = None
 
     def _recover_pending(self) -> int:
         """Take the points of the last checkpoint for published; returns the greatest `measures` offset in any of its records."""
@@ -248,6 +251,7 @@ class KpiStage:
     def checkpoint(self, now_ms: int) -> Checkpoint:
         """Everything that changed since the last one, and the points that are published after it is stored."""
         self._number += 1
+        gone = self._sweep(now_ms)  # before anything that changed is taken out of its list
         points, self._points = self._points, []
         pieces = [points[i : i + PIECE_POINTS] for i in range(0, len(points), PIECE_POINTS)]
         pending = [
@@ -255,16 +259,27 @@ class KpiStage:
             for i, piece in enumerate(pieces)
         ]
         written, self.contributions.written = list(self.contributions.written.values()), {}
-        superseded, self.contributions.superseded = self.contributions.superseded, []
+        superseded, self.contributions.superseded = [*self.contributions.superseded, *gone], []
         chunks = self.published.flush(self.offset, now_ms)
         heads, self._heads = list(self._heads.values()), {}
         newest = [[*place, b] for place, b in self.contributions.newest.items()]
         done = [[*reach, b] for reach, b in self._clean_done.items()]
-        body = msgpack.packb([self.offset, self.clean_offset, self._number, newest, done])
+        swept = self.contributions.swept.dump()
+        body = msgpack.packb([self.offset, self.clean_offset, self._number, newest, done, swept])
         head = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, now_ms, body)
         for record in (*pending, *chunks, *heads, head):
             superseded += self.records.put(self.generation, record)
         return Checkpoint(pending, [*written, *chunks, *heads], head, superseded, points)
+
+    def _sweep(self, now_ms: int) -> list[tuple[Key, int]]:
+        """What is given up now, while no window waits for its turn. Buckets go first, then what was published of them."""
+        if self._left or self.dirty or now_ms - (self._swept_ms or 0) < EVERY_MS:
+            return []
+        self._swept_ms = now_ms
+        gone = self.contributions.sweep(now_ms)
+        for key, generation in gone:
+            self.records.drop(key, generation)
+        return gone + self.published.sweep(self.records, {level: now_ms - kept for level, kept in KEPT_MS.items()})
 
     @property
     def size_bytes(self) -> int:

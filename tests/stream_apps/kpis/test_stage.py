@@ -54,7 +54,10 @@ class Driver:
             self.stage.take(partial, self.offset, now_ms)
             self.offset += 1
         self.stage.evaluate(now_ms, quiet=quiet)
-        return self.stage.checkpoint(now_ms).points
+        done = self.stage.checkpoint(now_ms)
+        for key, generation in done.superseded:
+            self.records.drop(key, generation)
+        return done.points
 
     def restart(self) -> list[Point]:
         self.generation += 1

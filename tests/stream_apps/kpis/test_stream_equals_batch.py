@@ -76,7 +76,12 @@ def frames_of(seed: int, count: int, span_ms: int) -> dict[str, pl.DataFrame]:
 
 @example(26747292, "UTC", 40)  # a second crash before the windows of the first were published
 @example(5522, "America/New_York", 400)  # a second crash while the stage read again what it had read
-@settings(max_examples=6, phases=[Phase.explicit, Phase.generate], deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    phases=[Phase.explicit, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.integers(0, 1 << 30), st.sampled_from(["UTC", "Asia/Kolkata", "America/New_York"]), st.sampled_from([40, 400])
 )
