@@ -7,6 +7,7 @@ Never: a measure declared anywhere else.
 
 from schemas.aggregates import ACTOR, Count, Quantile, Sum, Uniq
 from schemas.measures import Measure
+from schemas.sentiment import NEGATIVE_MILLI
 
 INTERACTION, COMMERCE, LISTING = "interaction", "commerce", "listing"
 ATTENDANCE, FEEDBACK, PERFORMANCE, ACCOUNT = "attendance", "feedback", "performance", "account"
@@ -60,6 +61,14 @@ _DECLARED = (
     Measure("ratings", Count(), FEEDBACK, "rating IS NOT NULL", help="Ratings given."),
     Measure("ratings_satisfied", Count(), FEEDBACK, "rating >= 4", help="Ratings of 4 or 5."),
     Measure("ratings_sum", Sum("rating"), FEEDBACK, "rating IS NOT NULL", help="Sum of the ratings."),
+    Measure("texts", Count(), FEEDBACK, "sentiment_milli IS NOT NULL", help="Texts given as feedback."),
+    Measure(
+        "texts_negative", Count(), FEEDBACK, f"sentiment_milli <= {NEGATIVE_MILLI}", help="Texts that sound negative.",
+    ),
+    Measure(
+        "sentiment_milli", Sum("sentiment_milli"), FEEDBACK, "sentiment_milli IS NOT NULL",
+        help="Sum of the texts' sentiment, -1000 to 1000 each.",
+    ),
     Measure("api_requests", Count(), PERFORMANCE, _API, ("component", "operation"), "Timed operations."),
     Measure("api_errors", Count(), PERFORMANCE, f"{_API} AND {_ERROR}", ("component", "operation"), "Those that failed."),
     Measure(

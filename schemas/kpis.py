@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from schemas.catalogue import APDEX_MS, MEASURES
 from schemas.formulas import BadFormula, Formula, compile_formula
-from schemas.metric import COUNT, KR, KRI, MILLISECONDS, MONEY, RATING, RATIO, ROLLING, USERS, Alert, Metric
+from schemas.metric import COUNT, KR, KRI, MILLISECONDS, MONEY, RATING, RATIO, ROLLING, SCORE, USERS, Alert, Metric
 from schemas.windows import WINDOWS
 
 
@@ -98,6 +98,14 @@ _DECLARED = (
     Kpi(
         "event_rating_mean", "ratings_sum / ratings", RATING, "Mean rating, 1 to 5; its points carry the number of rows.",
         kind=KR, windows=_DAILY, owner="hosts",
+    ),
+    Kpi(
+        "sentiment_mean", "sentiment_milli / (1000 * texts)", SCORE,
+        "Mean sentiment of feedback texts, -1 to 1, by VADER.", windows=_DAILY,
+    ),
+    Kpi(
+        "negative_feedback_ratio", "texts_negative / texts", RATIO, "Share of feedback texts that sound negative.",
+        windows=_DAILY, good="down",
     ),
     # Quality of the service
     Kpi(

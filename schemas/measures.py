@@ -14,6 +14,7 @@ from schemas.aggregates import ACTOR, Aggregate, Quantile, Sum, Uniq
 from schemas.families import FAMILIES, LONG, STRING
 from schemas.money import REPORTING
 from schemas.predicates import Refused, canonical
+from schemas.sentiment import SENTIMENT
 
 TENANT = "tenant_id"
 
@@ -23,6 +24,8 @@ def kinds_of(family: str) -> dict[str, str]:
     kinds = dict(FAMILIES[family].kinds)
     if family == "commerce":
         kinds[REPORTING] = LONG
+    if family == "feedback":
+        kinds[SENTIMENT] = LONG
     return kinds
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
 from schemas.families import BY_TOPIC, Family
 from schemas.identity import COUNTS, KEY, SHARD
+from schemas.sentiment import with_sentiment
 from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
 from sinks.dedup import Load, SeenIds
@@ -98,6 +99,8 @@ class Preparation:
         refused, sequences = _attributed([batch.messages[i] for i in bad])
         if self._family is None:
             return Prepared(batch, frame, [], {"stored": {"": frame.height}, **refused})
+        if self._family.name == "feedback":
+            frame = with_sentiment(frame)
         accepted = frame
         frame, repeats = _split(frame, batch.first, seen, load, lookup)
         _widen(sequences, accepted)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from functools import cache
 
 from schemas.avro_batch import OFFSET
-from schemas.families import BY_TOPIC, Field, Record
+from schemas.families import BY_TOPIC, FAMILIES, Field, Record
 from schemas.identity import EXCLUDED_SQL
+from schemas.sentiment import SENTIMENT
 from schemas.topics import TOPICS
 from sinks.ddl import quoted
 from sinks.store import FENCED
@@ -55,6 +56,9 @@ def records_sql(topic: str, partition: int, first: int, last: int, *, owner: str
     if events:
         columns.append("_excluded")
         values.append(EXCLUDED_SQL)
+    if topic == FAMILIES["feedback"].topic:
+        columns.append(SENTIMENT)
+        values.append(SENTIMENT)
     return (
         f"INSERT INTO {DATABASE}.{table_of(topic)} ({', '.join(columns)}) SELECT {', '.join(values)} "
         f"FROM input({quoted(_structure(record))}) WHERE {lease_sql([(topic, partition)], owner)} FORMAT ArrowStream"
@@ -86,7 +90,8 @@ def batches_sql(places: Iterable[tuple[str, int]], *, owner: str) -> str:
 @cache
 def _structure(record: Record) -> str:
     fields = [f"`{f.name}` " + (f"Nullable({TYPES[f.kind]})" if f.nullable else TYPES[f.kind]) for f in record.fields]
-    return ", ".join([*fields, f"{OFFSET} Int64"])
+    derived = [f"{SENTIMENT} Nullable(Int64)"] if record.name == "feedback" else []
+    return ", ".join([*fields, *derived, f"{OFFSET} Int64"])
 
 
 def _column(declared: Field, *, timed: bool) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from schemas.families import BYTES, FAMILIES, INTERNAL, Family, Field, Record
 from schemas.identity import SHARD_SQL
 from schemas.money import REPORTING, REPORTING_CURRENCY, reporting_sql
+from schemas.sentiment import SENTIMENT
 
 DATABASE = "footlights"
 #: Inserts whose tokens a table remembers.
@@ -99,6 +100,13 @@ REPORTING_COLUMN = Column(
 )
 
 
+SENTIMENT_COLUMN = Column(
+    SENTIMENT,
+    "Nullable(Int64)",
+    "How the text sounds by VADER, -1000 to 1000; null without a text. Kept when the text is not.",
+)
+
+
 def _events(family: Family) -> Table:
     derived = (
         Column("_excluded", "LowCardinality(String)", "Why the row counts in no figure: late, future, or empty when it counts."),
@@ -111,6 +119,7 @@ def _events(family: Family) -> Table:
             f"MATERIALIZED {SHARD_SQL}", "Delta, ZSTD",
         ),
         *((REPORTING_COLUMN,) if family.name == "commerce" else ()),
+        *((SENTIMENT_COLUMN,) if family.name == "feedback" else ()),
     )  # fmt: skip
     return Table(
         family.table,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from schemas.identity import LATE_SQL
 from schemas.money import REPORTING_CURRENCY
+from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.tables import DATABASE, KPI_POINTS, TABLES
 
 
@@ -157,7 +158,21 @@ FRIENDLY = (
         "event_name IN ('payment_attempted', 'payment_authorised', 'payment_failed')",
     ),
     _plain(
-        "ratings", "feedback", "Ratings of hosted events.", f"{_WHO} hosted_event_id rating nps text source message_id", "true"
+        "ratings", "feedback", "Ratings of hosted events.",
+        f"{_WHO} hosted_event_id rating nps text sentiment_milli source message_id", "true"
+    ),
+    View(
+        "sentiments",
+        "How texts of feedback sound.",
+        {
+            "tenant_id": "Tenant.", "message_id": "Id of the feedback.", "occurred_at": "When it was given, UTC.",
+            "hosted_event_id": "Hosted event that it is about.", "rating": "Rating beside the text, 1 to 5.",
+            "score": "Sentiment by VADER, -1 to 1.",
+            "label": "negative, neutral or positive, by the thresholds of VADER's authors.",
+        },
+        "SELECT tenant_id, message_id, occurred_at, hosted_event_id, rating, sentiment_milli / 1000 AS score, "
+        f"multiIf(sentiment_milli <= {NEGATIVE_MILLI}, 'negative', sentiment_milli >= {POSITIVE_MILLI}, 'positive', 'neutral') "
+        f"AS label FROM {DATABASE}.events_feedback WHERE _excluded = '' AND sentiment_milli IS NOT NULL",
     ),
     _plain(
         "api_requests", "performance", "Timed operations.",

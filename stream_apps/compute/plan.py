@@ -19,6 +19,7 @@ from schemas.avro_batch import OFFSET
 from schemas.identity import COUNTS, KEY, LATE, SHARD
 from schemas.measures import TENANT, Measure, groups_of
 from schemas.money import reporting_polars
+from schemas.sentiment import with_sentiment
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Dimensions = tuple[str | None, ...]
@@ -184,6 +185,7 @@ class Plan:
         mine = [m for m in measures if family in m.families]
         self._predicates = list(dict.fromkeys(m.where for m in mine))
         self._derived = [reporting_polars()] if family == "commerce" else []
+        self._scored = family == "feedback"
         self.groups = tuple(self._group(g.by, g.measures) for g in groups_of(family, mine))
         self._codes = list(dict.fromkeys([TENANT, *(c for g in self.groups for c in g.by)]))
         self._numbers = list(dict.fromkeys(m.aggregate.column for m in mine if isinstance(m.aggregate, Sum | Quantile)))
@@ -237,6 +239,8 @@ class Plan:
 
     def __call__(self, frame: pl.DataFrame) -> Rows:
         """Arrays of a decoded frame with all columns of the family and the offset."""
+        if self._scored:
+            frame = with_sentiment(frame)
         if self._derived:
             frame = frame.with_columns(self._derived)
         found = {s.name: s.to_numpy() for s in frame.select(self._select)}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from infra.verify.run import verify_store
 from schemas.families import FAMILIES
 from schemas.identity import EXCLUDED
+from schemas.sentiment import SENTIMENT, with_sentiment
 from tests.schemas.engine import Engine
 from tests.schemas.rows import frame
 from tests.stream_apps.kpis.pipeline import Kpis, distinct, run
@@ -42,13 +43,15 @@ def load(held: Engine, frames: dict[str, pl.DataFrame], kpis: Kpis) -> None:
             for f in family.fields
             for t in [{"string": "String", "long": "Int64", "double": "Float64", "boolean": "Bool"}[f.kind]]
         )
+        derived = f", {SENTIMENT} Nullable(Int64)" if name == "feedback" else ""
         held.run(
-            f"CREATE TABLE footlights.events_{name} ({columns}, _excluded String) ENGINE = MergeTree ORDER BY tuple()"
+            f"CREATE TABLE footlights.events_{name} ({columns}, _excluded String{derived}) ENGINE = MergeTree ORDER BY tuple()"
         )
         if name in frames:
-            table = held.load(
-                distinct(frames[name]).with_columns(EXCLUDED), {f.name for f in family.fields if f.nullable}
-            )
+            rows = distinct(frames[name]).with_columns(EXCLUDED)
+            if name == "feedback":
+                rows = with_sentiment(rows)
+            table = held.load(rows, {SENTIMENT, *(f.name for f in family.fields if f.nullable)})
             held.run(f"INSERT INTO footlights.events_{name} SELECT * FROM {table}")
     points = [
         {k: p[k] for k in ("tenant_id", "kpi", "window", "by", "window_start_ms", "window_end_ms", "value")}

@@ -18,6 +18,7 @@ import polars_hash as plh  # noqa: F401 - registers `nchash`
 from schemas.aggregates import BINS, Count, Quantile, Sum, Uniq
 from schemas.measures import Measure
 from schemas.money import reporting_minor
+from schemas.sentiment import score_milli
 
 DAY_MS = 86_400_000
 ROWS, LATE = "#rows", "#late"
@@ -94,6 +95,8 @@ def totals(
             r | {"reporting_minor": reporting_minor(r["amount_minor"], r["currency"], r["occurred_at_ms"])}
             for r in kept
         ]
+    if family == "feedback":
+        kept = [r | {"sentiment_milli": None if r["text"] is None else score_milli(r["text"])} for r in kept]
     mine = [m for m in measures if family in m.families]
     if not kept:
         return {}

@@ -14,6 +14,7 @@ from schemas.families import BOOLEAN, DOUBLE, FAMILIES, FAMILY_NAMES, LONG, STRI
 from schemas.identity import EXCLUDED_SQL
 from schemas.measures import groups_of
 from schemas.recompute import rows_query, state_query
+from schemas.sentiment import SENTIMENT, score_milli
 from schemas.windows import LEVELS
 from stream_apps.compute.partition import Partition, Rules
 from stream_apps.compute.records import Records
@@ -35,9 +36,15 @@ def _table(family: str, log: list[dict[str, Any]], folder: Path) -> list[str]:
     ]
     columns.append(f"_excluded String DEFAULT {EXCLUDED_SQL}")
     distinct = {r["message_id"]: r for r in reversed(log)}
+    names = ", ".join(f.name for f in FAMILIES[family].fields)
+    if family == "feedback":
+        columns.append(f"{SENTIMENT} Nullable(Int64)")
+        names += f", {SENTIMENT}"
+        distinct = {
+            k: r | {SENTIMENT: None if r["text"] is None else score_milli(r["text"])} for k, r in distinct.items()
+        }
     path = folder / f"{family}.jsonl"
     path.write_text("\n".join(json.dumps(r) for r in distinct.values()))
-    names = ", ".join(f.name for f in FAMILIES[family].fields)
     # The real table stores the reporting amount, which the recomputation leaves aside and derives again.
     if family == "commerce":
         columns.append("reporting_minor Nullable(Int64)")

@@ -64,6 +64,9 @@ def _special(name: str, r: random.Random, users: int) -> Any:
         "rating": lambda: None if r.random() < 0.1 else r.randrange(1, 6),
         "operation": lambda: f"GET /{r.randrange(6)}",
         "component": lambda: r.choice(("api", "web", None)),
+        "text": lambda: r.choice(
+            (None, "Wonderful night!", "Awful queue, never again.", "Gate B.", "Not bad at all :)")
+        ),
         "properties": lambda: "{}",
     }
     return choices[name]() if name in choices else choices
