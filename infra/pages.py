@@ -22,7 +22,7 @@ def kpis_page() -> str:
         "A KPI is a formula over measures; a measure is an aggregate of the rows of one or several event families that a",
         "predicate selects. Both engines get the predicate's canonical text. Distinct counts are HyperLogLog sketches (error at",
         "most 1.5 % at 95 %), quantiles fixed bins (at most 1.9 %); both equal their recomputation from the raw events to the",
-        "bit. A division by zero is null. Windows `1m 5m 1h 24h` roll and end on multiples of 1 m, 1 m, 1 m and 1 h; `1d` is a",
+        "bit; a quantile q of n values is the one of rank floor(q (n - 1)) from 0. A division by zero is null. Windows `1m 5m 1h 24h` roll and end on multiples of 1 m, 1 m, 1 m and 1 h; `1d` is a",
         "calendar day of the reporting zone.",
         "",
         "| KPI | kind | unit | windows | formula | good | alert | what it says |",
