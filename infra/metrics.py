@@ -86,7 +86,7 @@ def _moment(window: str, at_ms: int | None, zone: str) -> str:
     if at_ms is None:
         return "true"
     kind = WINDOWS[window]
-    _, end_ms = window_bounds_ms(kind, bucket_of(at_ms - 1, kind.level, zone), zone)
+    _, end_ms = window_bounds_ms(kind, kind.reach(bucket_of(at_ms - 1, kind.level, zone)), zone)
     return f"kpi_history.window_end <= fromUnixTimestamp64Milli({end_ms})"
 
 

@@ -34,36 +34,36 @@ class Axis:
 
 @dataclass(frozen=True)
 class Values:
-    """Per window, named by its last bucket: value (NaN is null), rows and late rows; the first `length - 1` buckets have none."""
+    """Per window, in their order: value (NaN is null), rows and late rows."""
 
     value: Array
     rows: Array
     late: Array
 
 
-def evaluate(kpi: Kpi, axis: Axis, length: int) -> Values:
-    """Values of a KPI for the windows that end at each bucket from number `length - 1` of the axis on.
+def evaluate(kpi: Kpi, axis: Axis, length: int, step: int = 1) -> Values:
+    """Values of a KPI for the windows that end at every `step`th bucket from number `length - 1` of the axis on.
 
     The axis must begin `length - 1` buckets before the last bucket of the first window that is asked for.
     """
-    rows, late = rolling_sum(axis.rows, length), rolling_sum(axis.late, length)
-    operands = {o: _operand(o, axis, length, len(rows)) for o in kpi.compiled.operands}
+    rows, late = rolling_sum(axis.rows, length)[::step], rolling_sum(axis.late, length)[::step]
+    operands = {o: _operand(o, axis, length, step, len(rows)) for o in kpi.compiled.operands}
     value = np.broadcast_to(np.asarray(kpi.compiled.evaluate(operands), np.float64), rows.shape)
     return Values(value, rows, late)
 
 
-def _operand(operand: Operand, axis: Axis, length: int, windows: int) -> Array:
+def _operand(operand: Operand, axis: Axis, length: int, step: int, windows: int) -> Array:
     aggregate = MEASURES[operand.measure].aggregate
     state = axis.states.get(operand.measure)
     if isinstance(aggregate, Uniq):
         if state is None:
             return np.zeros(windows)
-        return np.array([distinct(ranks) for ranks in rolling_max(state, length)])
+        return np.array([distinct(ranks) for ranks in rolling_max(state, length)[::step]])
     if isinstance(aggregate, Quantile):
         if state is None:
             return np.full(windows, np.nan)
-        return BINS.quantiles(rolling_sum(state, length), operand.quantile or 0.0)
-    return np.zeros(windows) if state is None else rolling_sum(state, length).astype(np.float64)
+        return BINS.quantiles(rolling_sum(state, length)[::step], operand.quantile or 0.0)
+    return np.zeros(windows) if state is None else rolling_sum(state, length)[::step].astype(np.float64)
 
 
 def rolling_sum(buckets: Array, length: int) -> Array:

@@ -11,8 +11,12 @@ named by its last bucket; it covers that one and the `length - 1` before it.
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
 MINUTE, HOUR, DAY = 0, 1, 2
 LEVELS = (MINUTE, HOUR, DAY)
 LEVEL_NAMES = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
@@ -22,11 +26,27 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Window:
-    """A kind of window: `length` buckets of one level, moving by one bucket."""
+    """A kind of window: `length` buckets of one level; it ends on multiples of `step` buckets."""
 
     name: str
     level: int
     length: int
+    step: int = 1
+
+    def reach(self, newest: int) -> int:
+        """Last bucket of the newest window that exists when `newest` is the greatest bucket with a row.
+
+        Examples
+        --------
+        >>> WINDOWS["1h"].reach(61), WINDOWS["1h"].reach(64), WINDOWS["5m"].reach(61)
+        (64, 64, 61)
+        """
+        return newest + (-(newest + 1)) % self.step
+
+    def aligned(self, lasts: Array) -> Array:
+        """Those of these last buckets that a window of this kind can end with."""
+        out: Array = lasts[(lasts + 1) % self.step == 0] if self.step > 1 else lasts
+        return out
 
 
 WINDOWS: dict[str, Window] = {
@@ -34,7 +54,7 @@ WINDOWS: dict[str, Window] = {
     for w in (
         Window("1m", MINUTE, 1),
         Window("5m", MINUTE, 5),
-        Window("1h", MINUTE, 60),
+        Window("1h", MINUTE, 60, 5),
         Window("24h", HOUR, 24),
         Window("1d", DAY, 1),
         Window("7d", DAY, 7),

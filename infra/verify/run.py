@@ -175,25 +175,27 @@ def _windows_of(
         newest[key[0]] = max(newest.get(key[0], found[-1]), found[-1])
     for key in sorted(held):
         for window in (WINDOWS[name] for name in kpi.windows if WINDOWS[name].level == level):
-            for first, last in _runs(held[key], window.length, newest[key[0]]):
+            for first, last in _runs(held[key], window.length, window.reach(newest[key[0]])):
                 yield from _values(kpi, by, buckets, key, window, first, last, zone)
 
 
 def _values(
     kpi: Kpi, by: tuple[str, ...], buckets: Buckets, key: Key, window: Window, first: int, last: int, zone: str
 ) -> Iterator[tuple[Place, float | None]]:
-    for start in range(first, last + 1, CHUNK):
-        end = min(last, start + CHUNK - 1)
-        values = evaluate(kpi, axis_of(buckets, kpi, by, key, start - window.length + 1, end), window.length)
+    width = CHUNK - CHUNK % window.step
+    for start in range(window.reach(first), last + 1, width):
+        end = min(last, start + width - 1)
+        axis = axis_of(buckets, kpi, by, key, start - window.length + 1, end)
+        values = evaluate(kpi, axis, window.length, window.step)
         for i in np.flatnonzero(values.rows).tolist():
-            start_ms, _ = window_bounds_ms(window, start + i, zone)
+            start_ms, _ = window_bounds_ms(window, start + i * window.step, zone)
             value = float(values.value[i])
             place = (key[0], kpi.name, window.name, by_text(by, key[1:]), start_ms)
             yield place, None if math.isnan(value) else value
 
 
 def _runs(held: list[int], length: int, newest: int) -> Iterator[tuple[int, int]]:
-    """Runs of last buckets of the windows that hold one of the buckets and end at the newest at the latest."""
+    """Runs of last buckets of the windows that hold one of the buckets and end at `newest` at the latest."""
     first = last = None
     for bucket in held:
         if last is not None and bucket <= last + 1:

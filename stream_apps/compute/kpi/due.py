@@ -71,8 +71,8 @@ class Due:
         out = {}
         for key, parts in found.items():
             newest = self.newest(task.kpi, task.window.level, key[0])
-            lasts = np.unique(np.concatenate(parts))
-            lasts = lasts[lasts <= (newest if newest is not None else -1)]
+            lasts = task.window.aligned(np.unique(np.concatenate(parts)))
+            lasts = lasts[lasts <= (task.window.reach(newest) if newest is not None else -1)]
             if (
                 swept := self._contributions.swept
             ):  # a window with a bucket that was given up is a backfill's to restate
@@ -98,7 +98,7 @@ class Due:
             if newest is None or newest <= done:
                 continue
             for key, last in self._last_rows(task, done, length).items():
-                end = min(newest, last + length - 1)
+                end = min(task.window.reach(newest), last + length - 1)
                 if key[0] == tenant and end > done:
                     yield key, np.arange(done + 1, end + 1)
 
@@ -116,17 +116,17 @@ class Due:
         return self._spans[place]
 
 
-def runs(lasts: Array, most: int) -> Iterable[tuple[int, int]]:
-    """Runs of consecutive numbers, none longer than `most`.
+def runs(lasts: Array, most: int, step: int = 1) -> Iterable[tuple[int, int]]:
+    """Runs of numbers that follow each other by `step`, none wider than `most`.
 
     Examples
     --------
-    >>> list(runs(np.array([1, 2, 3, 7]), 2))
-    [(1, 2), (3, 3), (7, 7)]
+    >>> list(runs(np.array([1, 2, 3, 7]), 2)), list(runs(np.array([4, 9, 19]), 60, 5))
+    ([(1, 2), (3, 3), (7, 7)], [(4, 9), (19, 19)])
     """
     start = previous = None
     for last in lasts.tolist():
-        if start is not None and previous is not None and (last != previous + 1 or last - start >= most):
+        if start is not None and previous is not None and (last != previous + step or last - start >= most):
             yield start, previous
             start = None
         start = last if start is None else start

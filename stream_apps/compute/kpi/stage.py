@@ -167,14 +167,14 @@ class KpiStage:
             for key, lasts in due.candidates(task, changes, self._left.get(task, {}), limit).items():
                 series = Series(task.kpi.name, task.window.name, task.by, key)
                 newest = due.newest(task.kpi, task.window.level, key[0])
-                now = (lasts == newest) | (quiet or overdue)
+                now = (lasts == (-1 if newest is None else task.window.reach(newest))) | (quiet or overdue)
                 if limit is not None:
                     now |= lasts <= limit
                 if len(self._points) - before >= MOST_POINTS:
                     now[:], self._full = False, True
                 if not now.all():
                     left.setdefault(task, {})[series] = lasts[~now]
-                for first, last in runs(lasts[now], RUN):
+                for first, last in runs(lasts[now], RUN, task.window.step):
                     self._look(task, series, first, last, limit, now_ms)
         self._left = left
         if left:
@@ -197,12 +197,12 @@ class KpiStage:
 
     def _look(self, task: Task, series: Series, first: int, last: int, limit: int | None, now_ms: int) -> None:
         """Evaluate the windows first … last of a series and make points of those that changed."""
-        level, length = task.window.level, task.window.length
+        level, length, step = task.window.level, task.window.length, task.window.step
         start = first - length + 1
         cells = self.contributions.span(level, start, last)
-        values = evaluate(task.kpi, axis_of(cells, task.kpi, task.by, series.key, start, last), length)
+        values = evaluate(task.kpi, axis_of(cells, task.kpi, task.by, series.key, start, last), length, step)
         for i in np.flatnonzero(values.rows).tolist():
-            window, value = first + i, float(values.value[i])
+            window, value = first + i * step, float(values.value[i])
             old = self.published.of(series, window)
             final = limit is not None and window <= limit
             if old.status == FINAL:

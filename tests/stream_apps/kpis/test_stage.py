@@ -179,3 +179,15 @@ def test_a_watermark_never_runs_back() -> None:
     marks.take("commerce", 1, Head(1, 1, NOW - 10_000_000, False, NOW))
     marks.advance(NOW)
     assert marks.of(["commerce"]) == NOW - DISORDER_MS
+
+
+def test_hours_end_on_multiples_of_five_minutes_and_days_rolling_on_hours() -> None:
+    driver = Driver()
+    driver.feed(tickets(1, START, 5), quiet=True)
+    points = driver.feed(tickets(2, START + 7, 1), head(2, START + 30), quiet=True)
+    hours = [
+        (p["window_end_ms"] // MINUTE_MS, p["value"])
+        for p in points
+        if (p["kpi"], p["window"]) == ("tickets_sold", "1h")
+    ]
+    assert hours == [(START + 5, 5.0), (START + 10, 6.0)]
