@@ -121,9 +121,10 @@ def _declare(client: Client, retention_days: int) -> None:
         f"ALTER TABLE {commerce} MODIFY COLUMN {REPORTING_COLUMN.name} {REPORTING_COLUMN.type} {REPORTING_COLUMN.default}"
     )
     for view in VIEWS.values():
-        types = {row[0]: row[1] for row in client.query(f"DESCRIBE TABLE ({view.select})").result_rows}
+        select = view.select.replace(RETENTION, str(retention_days))
+        types = {row[0]: row[1] for row in client.query(f"DESCRIBE TABLE ({select})").result_rows}
         columns = [(name, types[name], comment) for name, comment in view.comments.items()]
-        client.command(view_sql(view.name, view.doc, columns, view.select))
+        client.command(view_sql(view.name, view.doc, columns, select))
     client.command(_definitions_sql())
 
 

@@ -92,6 +92,11 @@ PLACE = (
 POSITION = (
     "PROJECTION position (SELECT _topic, _partition, max((_batch_first, _batch_last)) GROUP BY _topic, _partition)"
 )
+#: Rows of each batch by source, so that the ledger can count what is really there without reading the rows.
+COUNTED = (
+    "PROJECTION counted (SELECT _topic, _partition, _batch_first, source, count() "
+    "GROUP BY _topic, _partition, _batch_first, source)"
+)
 REPORTING_COLUMN = Column(
     REPORTING,
     "Nullable(Int64)",
@@ -133,6 +138,7 @@ def _events(family: Family) -> Table:
             "INDEX by_message message_id TYPE bloom_filter(0.01) GRANULARITY 1",
             "INDEX by_shard _shard TYPE minmax GRANULARITY 1",
             POSITION,
+            COUNTED,
         ),
         settings={"non_replicated_deduplication_window": DEDUPLICATION_WINDOW, "allow_nullable_key": 1},
     )

@@ -5,23 +5,12 @@ Out: VIEWS; every migration writes them anew, since they hold nothing.
 Never: an answer that depends on which parts the engine has merged so far.
 """
 
-from dataclasses import dataclass
-
 from schemas.identity import LATE_SQL
 from schemas.money import REPORTING_CURRENCY
 from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.tables import DATABASE, KPI_POINTS, TABLES
-
-
-@dataclass(frozen=True)
-class View:
-    """A view; `comments` has every column of the SELECT by its name, in order."""
-
-    name: str
-    doc: str
-    comments: dict[str, str]
-    select: str
-
+from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
+from sinks.view import View
 
 _POINT = {c.name: c.comment for c in KPI_POINTS.columns if not c.name.startswith("_") and c.name != "version"}
 _KEY = ("tenant_id", "kpi", "window", "by", "window_start")
@@ -76,7 +65,7 @@ _COUNTED = " UNION ALL ".join(
     for kind in _KINDS
 )
 _LEDGER = f"""
-SELECT source, toInt64(sum(published)) AS published, toInt64(sum(stored)) AS stored,
+SELECT source, toInt64(sum(published)) AS published, toInt64(sum(stored) - sum(lost)) AS stored,
     toInt64(sum(dead_lettered)) AS dead_lettered, toInt64(sum(dropped)) AS dropped, toInt64(sum(duplicates)) AS duplicates,
     toInt64(sum(unconfirmed) + sum(unclaimed)) AS unconfirmed, 
     toInt64(sum(redelivered)) AS redelivered, toInt64(sum(excluded)) AS excluded,
@@ -84,7 +73,8 @@ SELECT source, toInt64(sum(published)) AS published, toInt64(sum(stored)) AS sto
 FROM
 (
     SELECT source, accepted AS published, gone AS dropped, greatest(seen, accepted) - accepted AS unconfirmed,
-        0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS unclaimed, 0 AS excluded
+        0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS unclaimed, 0 AS excluded,
+        0 AS lost
     FROM
     (
         SELECT source, producer_id, max(accepted) AS accepted, max(gone) AS gone, max(seen) AS seen FROM
@@ -96,7 +86,9 @@ FROM
         GROUP BY source, producer_id
     )
     UNION ALL
-    SELECT source, 0, 0, 0, {", ".join(f"if(kind = '{k}', amount, 0)" for k in _KINDS)} FROM ({_COUNTED})
+    SELECT source, 0, 0, 0, {", ".join(f"if(kind = '{k}', amount, 0)" for k in _KINDS)}, 0 FROM ({_COUNTED})
+    UNION ALL
+    SELECT source, 0, 0, 0, {", ".join("0" for _ in _KINDS)}, lost FROM ({LOST_SQL})
 )
 GROUP BY source
 ORDER BY source
@@ -107,7 +99,7 @@ LEDGER = View(
     {
         "source": "Service or file that published.",
         "published": "Records that its producers reported as accepted.",
-        "stored": "Rows in the events tables.",
+        "stored": "Rows in the events tables; rows that were written and are there no more do not count.",
         "dead_lettered": "Records that could not be decoded or are not valid.",
         "dropped": "Records that producers gave up after they had numbered them.",
         "duplicates": "Repeats of a message_id that were kept out.",
@@ -211,4 +203,4 @@ FRIENDLY = (
         ),
     ),
 )  # fmt: skip
-VIEWS: dict[str, View] = {view.name: view for view in (*KPI_VIEWS, LEDGER, *FRIENDLY)}
+VIEWS: dict[str, View] = {view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, LEDGER, CONSERVATION, *FRIENDLY)}

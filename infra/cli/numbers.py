@@ -23,6 +23,8 @@ METRIC_COLUMNS = (
     "window",
     "window_end",
     "value",
+    "previous",
+    "change",
     "unit",
     "final",
     "revision",
@@ -58,21 +60,29 @@ def metrics(
         print_rows(rows, METRIC_COLUMNS)
 
 
-def ledger(as_json: Json = False) -> None:
+def ledger(
+    producers: Annotated[
+        bool, typer.Option("--producers", help="Show each producer process with the sequences that are missing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Balance what was published against what became of it, per source; exit 1 when a gap stays."""
     from infra.addresses import resolve
-    from infra.ledger import COLUMNS, settled
+    from infra.ledger import COLUMNS, conservation, settled
     from infra.store import connect
 
     settings = load()
     addresses = resolve(settings)
     with connect(settings, addresses) as client:
         rows = settled(client, addresses.kafka, LEDGER_PATIENCE_S)
+        processes = conservation(client) if producers else None
     gap = sum(row["gap"] for row in rows)
     if as_json:
-        print_json({"sources": rows, "gap": gap})
+        print_json({"sources": rows, "gap": gap} | ({} if processes is None else {"producers": processes}))
     else:
         print_rows(rows, COLUMNS)
+        if processes is not None:
+            print_rows(processes)
         console.print("no gap" if not gap else f"gap of {gap:,} records")
     if gap:
         raise typer.Exit(1)
