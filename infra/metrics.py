@@ -27,6 +27,13 @@ ORDER BY kpi_history.window_end DESC LIMIT 1 BY kpi, window, by
 """
 
 
+#: The same window one period earlier ends where this one begins.
+PREVIOUS = """
+SELECT kpi, value FROM footlights.kpi_history
+WHERE tenant_id = {tenant} AND {by} AND (kpi, window, toString(kpi_history.window_end)) IN ({places})
+"""
+
+
 class UnknownMetric(ValueError):
     """No metric has this name."""
 
@@ -65,7 +72,32 @@ def current(
     )
     with connect(settings, resolve(settings), read_only=True) as client:
         found = {row["kpi"]: row for row in json_rows(client, sql)[1]}
-    return [_row(k, windows[k.name], text, found.get(k.name)) for k in kpis]
+        before = _previous(client, found, tenant, text)
+    return [_row(k, windows[k.name], text, found.get(k.name), before.get(k.name)) for k in kpis]
+
+
+def _previous(client: Any, found: dict[str, dict[str, Any]], tenant: str, by: str) -> dict[str, Any]:
+    """Value of each metric in the window before the one that was found."""
+    if not found:
+        return {}
+    places = ", ".join(
+        f"({_quoted(row['kpi'])}, {_quoted(row['window'])}, {_quoted(row['window_start'])})" for row in found.values()
+    )
+    sql = PREVIOUS.format(tenant=_quoted(tenant), by=f"by = {_quoted(by)}", places=places)
+    return {row["kpi"]: row["value"] for row in json_rows(client, sql)[1]}
+
+
+def change(value: float | None, previous: float | None) -> float | None:
+    """Relative change; null without a base, or at a base of zero.
+
+    Examples
+    --------
+    >>> change(3.0, 2.0), change(3.0, 0.0), change(3.0, None)
+    (0.5, None, None)
+    """
+    if value is None or not previous:
+        return None
+    return (value - previous) / abs(previous)
 
 
 def _chosen(name: str | None) -> list[Metric]:
@@ -90,11 +122,13 @@ def _moment(window: str, at_ms: int | None, zone: str) -> str:
     return f"kpi_history.window_end <= fromUnixTimestamp64Milli({end_ms})"
 
 
-def _row(kpi: Metric, window: str, by: str, point: dict[str, Any] | None) -> dict[str, Any]:
+def _row(kpi: Metric, window: str, by: str, point: dict[str, Any] | None, previous: float | None) -> dict[str, Any]:
     held = point or {}
     return {
         "name": kpi.name,
         "value": held.get("value"),
+        "previous": previous,
+        "change": change(held.get("value"), previous),
         "unit": kpi.unit,
         "window": window,
         "by": by,

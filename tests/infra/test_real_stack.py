@@ -121,6 +121,14 @@ def test_metrics_show_what_the_truth_holds(stack: Platform, tmp_path: Path) -> N
         assert shown[name]["value"] == truth[name], name
     assert shown["api_latency_p50_ms"]["value"] == pytest.approx(truth["api_latency_p50_ms"], rel=0.03)  # bins
     assert stack.json("metrics", "page_views", "--tenant", "nobody")[0]["value"] is None
+    stack.run("simulate", "--events", "500", "--seed", "9", "--start", "2026-03-02T06:01:00Z", "--tenant", "other")
+    idle(stack)
+    minute = stack.json("metrics", "page_views", "--window", "1m", *at)[0]
+    before = minute["window_start"].replace(" ", "T") + "Z"
+    earlier = stack.json("metrics", "page_views", "--window", "1m", "--at", before, "--tenant", "other")[0]
+    assert earlier["window_end"] == minute["window_start"]
+    assert minute["previous"] == earlier["value"] > 0
+    assert minute["change"] == pytest.approx((minute["value"] - earlier["value"]) / earlier["value"])
 
 
 def test_a_killed_workers_partitions_work_again(stack: Platform) -> None:
