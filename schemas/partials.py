@@ -4,11 +4,12 @@ In: arrays of a partition's state.
 Out: the bytes of one `Partial` record's body, and back.
 Never: a dictionary code; values are text.
 
-Three kinds of record, each cumulative for its (family, source partition, level, bucket):
+Three kinds of record tell of state, each cumulative for its (family, source partition, level, bucket); a fourth is a request:
 
 - *additive*: counts, sums and bins of all groups of dimensions, with the row counts; replaced by one of a greater offset.
 - *sketch*: the registers of one group's distinct counts, cut into pieces; register maxima, so any order and repetition is safe.
 - *head*: where a partition stands: offset, greatest event time, whether it is at its end, counters.
+- *restatement*: values of closed windows that were computed from the raw events, for the owner of the revisions to publish.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,7 @@ import zstandard
 from schemas.aggregates import BINS, REGISTERS, registers_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-ADDITIVE, SKETCH, HEAD = "additive", "sketch", "head"
+ADDITIVE, SKETCH, HEAD, RESTATEMENT = "additive", "sketch", "head", "restatement"
 HEAD_LEVEL = -1
 Dimensions = tuple[str | None, ...]
 
@@ -68,6 +69,48 @@ class Head:
     duplicates: int = 0
     dead_lettered: int = 0
     excluded: int = 0
+
+
+@dataclass(frozen=True)
+class Restated:
+    """A window, named by its last bucket, as the raw events give it; `revision` is the greatest final one in the store, or -1."""
+
+    window: int
+    value: float | None
+    rows: int
+    late: int
+    revision: int
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """A request to publish what the raw events say of some windows of one series.
+
+    `positions` are (family, partition, next offset): the rows below these were read, all of them and no others. `version` is that
+    of the definition which was used.
+    """
+
+    request: str
+    reason: str
+    kpi: str
+    version: int
+    window: str
+    by: tuple[str, ...]
+    key: tuple[str, ...]
+    positions: tuple[tuple[str, int, int], ...]
+    windows: tuple[Restated, ...]
+
+
+def pack_restatement(restatement: Restatement) -> bytes:
+    """Body of a restatement."""
+    return _pack(asdict(restatement))
+
+
+def unpack_restatement(body: bytes) -> Restatement:
+    """Restatement of a record."""
+    held = _unpack(body)
+    held |= {"by": tuple(held["by"]), "key": tuple(held["key"]), "positions": tuple(map(tuple, held["positions"]))}
+    return Restatement(**held | {"windows": tuple(Restated(**w) for w in held["windows"])})
 
 
 def pack_additive(parts: list[AdditivePart]) -> bytes:

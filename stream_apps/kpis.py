@@ -36,7 +36,8 @@ from stream_apps.batch_transport import (
 )
 from stream_apps.batch_transport import OffsetGuard as Guard
 from stream_apps.changelog import Changelog, Place, delete, put
-from stream_apps.compute.kpi.stage import KpiStage, Point
+from stream_apps.compute.kpi.points import Point
+from stream_apps.compute.kpi.stage import KpiStage
 from stream_apps.compute.records import Records
 from stream_apps.config import StreamConfig
 from stream_apps.exits import crashing
@@ -58,6 +59,13 @@ REVISIONS = Counter("footlights_kpi_revisions_total", "Points that restate a pub
 EVALUATE_SECONDS = Histogram("footlights_kpi_evaluate_seconds", "Time to compute the points of one checkpoint.")
 COLD = Counter(
     "footlights_kpi_cold_partials_total", "Records for buckets whose state was given up; a backfill restates them."
+)
+HELD_BACK = Counter(
+    "footlights_kpi_held_changes_total",
+    "Changes of windows that a backfill restated and that only another one can restate.",
+)
+EXPIRED = Counter(
+    "footlights_kpi_expired_requests_total", "Backfill requests whose events the stream did not reach in time."
 )
 STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
 
@@ -212,6 +220,9 @@ class KpisStage:
         quiet = time.monotonic() - self._news_at >= QUIET_S
         with EVALUATE_SECONDS.time():  # on a thread, so that heartbeats go on; the lock keeps everybody else out
             due = await asyncio.to_thread(stage.evaluate, now_ms, quiet=quiet)
+        HELD_BACK.inc(stage.held_back)
+        EXPIRED.inc(stage.requests.expired)
+        stage.held_back = stage.requests.expired = 0
         if due or self._fresh:
             await self._store_and_publish(stage, generation, writer, now_ms)
         while self._acks and self._acks[0][0] <= stage.clean_offset and self._holds(generation):

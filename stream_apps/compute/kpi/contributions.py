@@ -17,6 +17,7 @@ import numpy as np
 from schemas.catalogue import MEASURES
 from schemas.cells import Cells, Key, key_of
 from schemas.partials import ADDITIVE, SKETCH, AdditivePart, unpack_additive, unpack_sketch
+from stream_apps.compute.kpi.causes import Causes, Change, differences
 from stream_apps.compute.records import Key as StoredKey
 from stream_apps.compute.records import Record, Records
 from stream_apps.compute.swept import DAY_MS, KEEP_MS, Swept
@@ -57,7 +58,7 @@ class Contributions:
         self._records, self._generation = records, generation
         self._hot: OrderedDict[tuple[int, int], Cells] = OrderedDict()
         self._parts: dict[tuple[int, int, str], list[AdditivePart]] = {}
-        self.changes = Changes()
+        self.changes, self.causes = Changes(), Causes()
         self.written: dict[tuple[int, int, str, str], Record] = {}
         self.superseded: list[tuple[tuple[int, int, str, str], int]] = []
         #: (family, level, tenant) to the greatest bucket that holds a row.
@@ -65,9 +66,10 @@ class Contributions:
         #: Buckets that were given up, and how many records came for them all the same.
         self.swept, self.cold = Swept() if swept is None else swept, 0
 
-    def take(self, partial: dict[str, Any], offset: int, now_ms: int) -> None:
+    def take(self, partial: dict[str, Any], offset: int, now_ms: int, *, closed: bool = False) -> None:
         """Take an additive record or a sketch piece; `offset` is its own in the `measures` topic.
 
+        `closed` says that the family's watermark has passed the bucket: what changes it now may restate final figures.
         What is stored already marks its series as changed all the same: after a crash nobody knows whether they were published.
         """
         level, bucket, family, partition = partial["level"], partial["bucket"], partial["family"], partial["partition"]
@@ -77,10 +79,10 @@ class Contributions:
         cells = self.cells(level, bucket)
         origin = f"{family}/{partition}"
         if partial["kind"] == ADDITIVE:
-            fresh = self._replace(cells, level, bucket, family, origin, partial)
+            fresh = self._replace(cells, level, bucket, family, origin, partial, closed)
             piece = origin
         else:
-            self._unite(cells, level, bucket, family, partial["body"])
+            self._unite(cells, level, bucket, partial, closed)
             fresh, piece = True, f"{origin}/{partial['piece']}/{partial['generation']}"
         if fresh:
             stamp = partial["offset"] if partial["kind"] == ADDITIVE else offset
@@ -89,7 +91,7 @@ class Contributions:
             self.written[record.key] = record
 
     def _replace(
-        self, cells: Cells, level: int, bucket: int, family: str, origin: str, partial: dict[str, Any]
+        self, cells: Cells, level: int, bucket: int, family: str, origin: str, partial: dict[str, Any], closed: bool
     ) -> bool:
         parts = unpack_additive(partial["body"])
         place = (level, bucket, origin)
@@ -99,12 +101,30 @@ class Contributions:
             return False
         before = [] if old is None else self._parts.get(place) or unpack_additive(old.body)
         self._mark(level, bucket, family, parts, _rows_of(before))
+        if closed:
+            self._note(level, bucket, partial, -1 if old is None else old.offset, before, parts)
         for part in before:
             _add(cells, family, part, -1)
         for part in parts:
             _add(cells, family, part, 1)
         self._parts[place] = parts
         return True
+
+    def _note(
+        self,
+        level: int,
+        bucket: int,
+        partial: dict[str, Any],
+        after: int,
+        before: list[AdditivePart],
+        parts: list[AdditivePart],
+    ) -> None:
+        """Note what a record brings to a closed bucket; measures with dimensions move the whole too."""
+        source = partial["family"], partial["partition"], after, partial["offset"]
+        for by, key, rows, late, measures in differences(before, parts):
+            self.causes.note(level, bucket, by, key, Change(*source, rows, late, measures))
+            if by:
+                self.causes.note(level, bucket, (), key[:1], Change(*source, 0, 0, measures))
 
     def _mark(self, level: int, bucket: int, family: str, parts: list[AdditivePart], before: dict[Any, int]) -> None:
         """Mark the series whose rows grew, and learn how far buckets reach."""
@@ -116,13 +136,19 @@ class Contributions:
                     place = (family, level, key[0])
                     self.newest[place] = max(self.newest.get(place, bucket), bucket)
 
-    def _unite(self, cells: Cells, level: int, bucket: int, family: str, body: bytes) -> None:
-        part = unpack_sketch(body)
+    def _unite(self, cells: Cells, level: int, bucket: int, partial: dict[str, Any], closed: bool) -> None:
+        part, family = unpack_sketch(partial["body"]), partial["family"]
         for i, dims in enumerate(part.dims):
-            key = key_of(dims)
+            key, grown = key_of(dims), set()
             for name, sketches in part.sketches.items():
-                if name in MEASURES and len(sketches[i]):
-                    cells.add(name, key, sketches[i])
+                if name in MEASURES and len(sketches[i]) and cells.add(name, key, sketches[i]):
+                    grown.add(name)
+            if closed and grown:
+                offset = partial["offset"]
+                change = Change(family, partial["partition"], offset, offset, 0, 0, frozenset(grown))
+                self.causes.note(level, bucket, part.by, key, change)
+                if part.by:
+                    self.causes.note(level, bucket, (), key[:1], change)
             self.changes.mark(level, (family, part.by), key, bucket)
             if part.by:
                 self.changes.mark(level, (family, ()), key[:1], bucket)

@@ -1,4 +1,4 @@
-"""What was published of each window: revision, value, whether it was final.
+"""What was published of each window: revision, value, whether it was final, by which version of the definition.
 
 In: points.
 Out: chunks of 64 windows as records.
@@ -20,7 +20,8 @@ from stream_apps.compute.records import Key, Record, Records
 
 POINTS = "points"
 CHUNK = 64
-NONE, OPEN, FINAL = 0, 1, 2
+#: HELD is final too: a restatement gave the value, and what the stage itself holds of the window gives another one.
+NONE, OPEN, FINAL, HELD = 0, 1, 2, 3
 _NULL = float("nan")
 
 
@@ -52,31 +53,38 @@ class Chunk:
     status: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.uint8))
     revision: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.int32))
     value: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.float64))
+    version: np.ndarray[Any, Any] = field(default_factory=lambda: np.zeros(CHUNK, np.int32))
 
     def packed(self) -> bytes:
         """The chunk as bytes."""
-        return zstandard.compress(
-            msgpack.packb([self.status.tobytes(), self.revision.tobytes(), self.value.tobytes()]), 1
-        )
+        arrays = (self.status, self.revision, self.value, self.version)
+        return zstandard.compress(msgpack.packb([array.tobytes() for array in arrays]), 1)
 
     @staticmethod
     def unpacked(body: bytes) -> "Chunk":
         """Inverse of `packed`."""
-        status, revision, value = msgpack.unpackb(zstandard.decompress(body))
+        status, revision, value, *version = msgpack.unpackb(zstandard.decompress(body))
         return Chunk(
             np.frombuffer(status, np.uint8).copy(),
             np.frombuffer(revision, np.int32).copy(),
             np.frombuffer(value, np.float64).copy(),
+            *(np.frombuffer(held, np.int32).copy() for held in version),  # chunks of the first release have none
         )
 
 
 @dataclass(frozen=True)
 class State:
-    """What was published of a window last."""
+    """What was published of a window last; `version` is that of the definition, 0 when nobody knows."""
 
     status: int
     revision: int
     value: float
+    version: int = 0
+
+    @property
+    def final(self) -> bool:
+        """Whether a change would be a revision."""
+        return self.status in (FINAL, HELD)
 
     def same(self, value: float) -> bool:
         """Whether a value has the same bits; all nulls are one."""
@@ -112,7 +120,7 @@ class Published:
         if chunk is None:
             return State(NONE, 0, _NULL)
         at = window % CHUNK
-        return State(int(chunk.status[at]), int(chunk.revision[at]), float(chunk.value[at]))
+        return State(int(chunk.status[at]), int(chunk.revision[at]), float(chunk.value[at]), int(chunk.version[at]))
 
     def put(self, series: Series, level: int, window: int, state: State) -> None:
         """Note what is being published."""
@@ -123,6 +131,7 @@ class Published:
             self._levels[place] = level
         at = window % CHUNK
         chunk.status[at], chunk.revision[at], chunk.value[at] = state.status, state.revision, state.value
+        chunk.version[at] = state.version
         self._changed.add(place)
         if state.status == OPEN:
             self.open.setdefault(series, set()).add(window)

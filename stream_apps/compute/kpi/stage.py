@@ -10,6 +10,7 @@ and takes them for published. While a recovered stage reads what it had read bef
 value follows a newer one.
 """
 
+import json
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,20 +20,21 @@ import numpy as np
 import zstandard
 
 from schemas.cells import axis_of
-from schemas.kpis import KPIS, Kpi, by_text
-from schemas.money import RATES_VERSION
-from schemas.partials import HEAD, HEAD_LEVEL, pack_head, unpack_head
-from schemas.rollup import Values, evaluate
-from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
+from schemas.kpis import KPIS, Kpi
+from schemas.partials import HEAD, HEAD_LEVEL, RESTATEMENT, Restatement, pack_head, unpack_head
+from schemas.rollup import evaluate
+from schemas.windows import WINDOWS, bucket_of, bucket_start_ms
+from stream_apps.compute.kpi.causes import Causes, cause_text, reason_of
 from stream_apps.compute.kpi.contributions import KEPT_MS, Changes, Contributions
 from stream_apps.compute.kpi.due import Due, Reach, Task, runs, tasks
-from stream_apps.compute.kpi.published import FINAL, NONE, OPEN, Published, Series, State
+from stream_apps.compute.kpi.points import Point, Publisher, Told, point_of
+from stream_apps.compute.kpi.published import FINAL, HELD, NONE, OPEN, Published, Series, State
+from stream_apps.compute.kpi.restatements import Requests, outcome, series_of, settled
 from stream_apps.compute.kpi.watermarks import Watermarks
 from stream_apps.compute.records import Key, Record, Records
 from stream_apps.compute.swept import EVERY_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Point = dict[str, Any]
 PENDING, SOURCE = "pending", "source"
 PENDING_BUCKET = 1
 PIECE_POINTS = 1_000
@@ -40,7 +42,6 @@ RUN = 256
 OVERDUE_MS = 5_000
 #: Points of one evaluation, about a second's work: a replayed history is published in turns, not in one long pause.
 MOST_POINTS = 20_000
-LATE = "late"
 
 
 @dataclass
@@ -104,6 +105,9 @@ class KpiStage:
         self._left_since_ms: int | None = None
         self._turn, self._full = 0, False
         self._points: list[Point] = []
+        self.requests = Requests()
+        #: Changes of held windows, which only a backfill can restate, since the caller last looked.
+        self.held_back = 0
         self._heads: dict[tuple[str, int], Record] = {}
         self._swept_ms: int | None = None
 
@@ -123,7 +127,8 @@ class KpiStage:
             by, key = _dimensions(kpi, point)
             last = bucket_of(point["window_start_ms"], window.level, self.zone) + window.length - 1
             value = math.nan if point["value"] is None else point["value"]
-            state = State(FINAL if point["final"] else OPEN, point["revision"], value)
+            status = HELD if point.get("held") else FINAL if point["final"] else OPEN
+            state = State(status, point["revision"], value, point["definition_version"])
             self.published.put(Series(kpi.name, window.name, by, key), window.level, last, state)
         return restored
 
@@ -135,8 +140,12 @@ class KpiStage:
             self._watermarks.take(*place, head)
             body = pack_head(self._watermarks.heads()[place])
             self._heads[place] = Record(HEAD_LEVEL, 0, SOURCE, f"{place[0]}/{place[1]}", offset, now_ms, body)
+        elif partial["kind"] == RESTATEMENT:
+            self.requests.take(partial["body"], now_ms)
         else:
-            self.contributions.take(partial, offset, now_ms)
+            mark = self._watermarks.of((partial["family"],))
+            closed = mark is not None and bucket_start_ms(partial["bucket"] + 1, partial["level"], self.zone) <= mark
+            self.contributions.take(partial, offset, now_ms, closed=closed)
         self.read_offset = max(self.read_offset, offset)
         self.offset = max(self.offset, offset)
 
@@ -176,9 +185,15 @@ class KpiStage:
                     left.setdefault(task, {})[series] = lasts[~now]
                 for first, last in runs(lasts[now], RUN, task.window.step):
                     self._look(task, series, first, last, limit, now_ms)
+        if not self._full:  # all closed windows had their turn
+            self.contributions.causes = Causes()
         self._left = left
+        for request in self.requests.ready(self._watermarks.heads(), now_ms):
+            self._restate(request, now_ms)
         if left:
             self._left_since_ms = now_ms if self._left_since_ms is None or overdue else self._left_since_ms
+        elif self.requests.waiting:
+            self._left_since_ms = None
         else:
             self._left_since_ms, self.clean_offset = None, self.read_offset
         self._reached(due)
@@ -205,46 +220,59 @@ class KpiStage:
             window, value = first + i * step, float(values.value[i])
             old = self.published.of(series, window)
             final = limit is not None and window <= limit
+            if old.status == HELD:
+                self.held_back += not old.same(value)
+                continue
             if old.status == FINAL:
-                if not old.same(value):
-                    self._publish(task, series, window, State(FINAL, old.revision + 1, value), values, i, now_ms)
+                if old.same(value):
+                    continue
+                state = State(FINAL, old.revision + 1, value, task.kpi.version)
             elif final:
-                self._publish(task, series, window, State(FINAL, 0, value), values, i, now_ms)
+                state = State(FINAL, 0, value, task.kpi.version)
             elif old.status == NONE or not old.same(value):
-                self._publish(task, series, window, State(OPEN, 0, value), values, i, now_ms)
+                state = State(OPEN, 0, value, task.kpi.version)
+            else:
+                continue
+            told = self._told(task, series, window, old, (int(values.rows[i]), int(values.late[i])))
+            self._publish(task, series, window, state, told, now_ms)
 
-    def _publish(
-        self, task: Task, series: Series, window: int, state: State, values: Values, i: int, now_ms: int
-    ) -> None:
+    def _told(self, task: Task, series: Series, window: int, old: State, rows: tuple[int, int]) -> Told:
+        if not old.final:
+            return Told(*rows)
+        level, first = task.window.level, window - task.window.length + 1
+        changes = self.contributions.causes.of(task.kpi, level, task.by, series.key, first, window)
+        return Told(*rows, reason_of(task.kpi, changes, old.version), cause_text(task.kpi, changes, old.version))
+
+    def _publish(self, task: Task, series: Series, window: int, state: State, told: Told, now_ms: int) -> None:
         self.published.put(series, task.window.level, window, state)
-        families = task.kpi.families
-        start_ms, end_ms = window_bounds_ms(task.window, window, self.zone)
-        rows = int(values.rows[i])
-        self._points.append(
-            {
-                "tenant_id": series.key[0],
-                "kpi": series.kpi,
-                "window": series.window,
-                "by": by_text(series.by, series.key[1:]),
-                "window_start_ms": start_ms,
-                "window_end_ms": end_ms,
-                "value": None if math.isnan(state.value) else state.value,
-                "revision": state.revision,
-                "final": state.status == FINAL,
-                "reason": LATE if state.revision else None,
-                "watermark_ms": self._watermarks.of(families),
-                "completeness": self._watermarks.completeness(families, end_ms),
-                "late_ratio": int(values.late[i]) / rows,
-                "rows": rows,
-                "duplicates": self._watermarks.duplicates(families),
-                "definition_version": task.kpi.version,
-                "rates_version": RATES_VERSION,
-                "published_at_ms": now_ms,
-                "generation": self.generation,
-                "source_offset": self.offset,
-                "dims": list(series.key),
-            }
-        )
+        by = Publisher(self.generation, self.offset, now_ms, self.zone)
+        self._points.append(point_of(task.kpi, task.window, window, series, state, told, self._watermarks, by))
+
+    def _restate(self, request: Restatement, now_ms: int) -> None:
+        """Publish what a request says of the closed windows of which the stage holds nothing newer."""
+        task, series = Task(KPIS[request.kpi], WINDOWS[request.window], request.by), series_of(request)
+        mark = self._watermarks.of(task.kpi.families)
+        limit = -1 if mark is None else bucket_of(mark, task.window.level, self.zone) - 1
+        for wanted in request.windows:
+            same_rows = settled(self.contributions, self.records, task.kpi, request, wanted.window)
+            if wanted.window > limit or same_rows is False:
+                continue
+            old = self.published.of(series, wanted.window)
+            own = self._own(task, series, wanted.window) if same_rows else None
+            state, publish = outcome(old, wanted, own, task.kpi.version)
+            if publish:
+                cause = {"request": request.request, "positions": request.positions}
+                told = Told(wanted.rows, wanted.late, request.reason, json.dumps(cause))
+                self._publish(task, series, wanted.window, state, told, now_ms)
+            else:
+                self.published.put(series, task.window.level, wanted.window, state)
+
+    def _own(self, task: Task, series: Series, window: int) -> float | None:
+        """The value that the stage itself has for a window; None when it holds no row of it."""
+        first = window - task.window.length + 1
+        cells = self.contributions.span(task.window.level, first, window)
+        values = evaluate(task.kpi, axis_of(cells, task.kpi, task.by, series.key, first, window), task.window.length)
+        return float(values.value[0]) if values.rows[0] else None
 
     # -- checkpoints
 

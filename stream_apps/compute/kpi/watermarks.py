@@ -71,11 +71,15 @@ class Watermarks:
         """The least watermark of the families that hold rows; None when none does."""
         return min((self._families[f] for f in families if f in self._families), default=None)
 
-    def completeness(self, families: Iterable[str], end_ms: int) -> float:
-        """Share of the families' partitions with rows whose own watermark has passed an instant, 0 to 1."""
+    def completeness(self, families: Iterable[str], start_ms: int, end_ms: int) -> float:
+        """Share of a span that the watermarks of the families' partitions have covered, their mean, 0 to 1.
+
+        Partitions without rows say nothing. 1 says that all have passed the end: what comes now comes late.
+        """
         wanted = set(families)
         marks = [mark for (family, _), mark in self._partitions.items() if family in wanted]
-        return sum(mark >= end_ms for mark in marks) / len(marks) if marks else 0.0
+        covered = [min(1.0, max(0.0, (mark - start_ms) / (end_ms - start_ms))) for mark in marks]
+        return sum(covered) / len(covered) if covered else 0.0
 
     def duplicates(self, families: Iterable[str]) -> int:
         """Repeats refused so far in the families."""

@@ -16,7 +16,8 @@ from schemas.avro_batch import OFFSET
 from schemas.catalogue import MEASURES
 from schemas.families import FAMILIES
 from schemas.partials import HEAD, HEAD_LEVEL, pack_head
-from stream_apps.compute.kpi.stage import Checkpoint, KpiStage, Point
+from stream_apps.compute.kpi.points import Point
+from stream_apps.compute.kpi.stage import Checkpoint, KpiStage
 from stream_apps.compute.partition import Partition, Rules
 from stream_apps.compute.plan import Plan
 from stream_apps.compute.records import Records

@@ -8,7 +8,8 @@ import pytest
 from schemas.identity import DISORDER_MS
 from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, AdditivePart, Head, pack_additive, pack_head
 from schemas.windows import MINUTE
-from stream_apps.compute.kpi.stage import KpiStage, Point
+from stream_apps.compute.kpi.points import Point
+from stream_apps.compute.kpi.stage import KpiStage
 from stream_apps.compute.kpi.watermarks import Watermarks
 from stream_apps.compute.records import Records
 
@@ -168,7 +169,13 @@ def test_partitions_without_rows_hold_nothing_back_and_the_slowest_decides() -> 
     marks.take("commerce", 2, Head(-1, 1, None, True, NOW))
     marks.advance(NOW)
     assert marks.of(["commerce", "listing"]) == NOW - 50_000 - DISORDER_MS
-    assert marks.completeness(["commerce"], NOW - DISORDER_MS) == 0.5
+    assert (
+        marks.completeness(["commerce"], NOW - 2 * DISORDER_MS, NOW - DISORDER_MS) == 0.5
+    )  # one passed, one has not begun
+    assert (
+        marks.completeness(["commerce"], NOW - DISORDER_MS - 100_000, NOW - DISORDER_MS) == 0.75
+    )  # one passed, one half-way
+    assert marks.completeness(["commerce"], 0, NOW - DISORDER_MS - 50_000) == 1.0
     assert marks.of(["listing"]) is None
 
 
