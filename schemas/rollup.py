@@ -47,9 +47,16 @@ def evaluate(kpi: Kpi, axis: Axis, length: int, step: int = 1) -> Values:
     The axis must begin `length - 1` buckets before the last bucket of the first window that is asked for.
     """
     rows, late = rolling_sum(axis.rows, length)[::step], rolling_sum(axis.late, length)[::step]
-    operands = {o: _operand(o, axis, length, step, len(rows)) for o in kpi.compiled.operands}
-    value = np.broadcast_to(np.asarray(kpi.compiled.evaluate(operands), np.float64), rows.shape)
+    value = np.broadcast_to(
+        np.asarray(kpi.compiled.evaluate(operands(kpi, axis, length, step)), np.float64), rows.shape
+    )
     return Values(value, rows, late)
+
+
+def operands(kpi: Kpi, axis: Axis, length: int, step: int = 1) -> dict[Operand, Array]:
+    """Values of what a KPI's formula reads, for the same windows: float64, NaN for null."""
+    windows = len(rolling_sum(axis.rows, length)[::step])
+    return {o: _operand(o, axis, length, step, windows) for o in kpi.compiled.operands}
 
 
 def _operand(operand: Operand, axis: Axis, length: int, step: int, windows: int) -> Array:

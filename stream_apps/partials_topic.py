@@ -1,7 +1,7 @@
 """The records of the `measures` topic.
 
 In: records of a partition's state, heads.
-Out: framed `Partial` records.
+Out: framed `Partial` records: states, heads, requests to restate.
 Never: a body that differs from the changelog's.
 """
 
@@ -11,7 +11,7 @@ import fastavro
 
 from schemas.avro_batch import frame_header
 from schemas.families import FAMILIES, INTERNAL
-from schemas.partials import HEAD, HEAD_LEVEL, Head, pack_head
+from schemas.partials import HEAD, HEAD_LEVEL, RESTATEMENT, Head, Restatement, pack_head, pack_restatement
 from schemas.topics import TOPICS
 from stream_apps.changelog import Place
 from stream_apps.compute.records import Record
@@ -37,13 +37,20 @@ class Partials:
         """Where the partition stands."""
         return self._framed(place, HEAD, HEAD_LEVEL, 0, "", head.offset, head.generation, pack_head(head))
 
+    def restatement(self, restatement: Restatement) -> Outgoing:
+        """A request to the owner of the revisions."""
+        place = Place(RESTATEMENT, 0)
+        piece = f"{restatement.request}/{restatement.kpi}/{restatement.window}/{'/'.join(restatement.key)}"
+        first = restatement.windows[0].window
+        return self._framed(place, RESTATEMENT, HEAD_LEVEL, first, piece, 0, 0, pack_restatement(restatement))
+
     def _framed(
         self, place: Place, kind: str, level: int, bucket: int, piece: str, offset: int, generation: int, body: bytes
     ) -> Outgoing:
         partial = {
             "kind": kind,
             "family": place.family,
-            "topic": FAMILIES[place.family].topic,
+            "topic": FAMILIES[place.family].topic if place.family in FAMILIES else "",
             "partition": place.partition,
             "level": level,
             "bucket": bucket,

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import data, letters, numbers, roles, stack
+from infra.cli import data, letters, numbers, roles, stack, trust
 
 app = typer.Typer(
     help="footlights: the analytics pipeline of an events and ticketing platform.",
@@ -18,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for module in (stack, data, numbers, roles):
+for module in (stack, data, numbers, trust, roles):
     module.register(app)
 app.add_typer(letters.app, name="deadletters", rich_help_panel="Look")
 

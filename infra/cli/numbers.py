@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.cli import trust
 from infra.cli.data import epoch_ms
 from infra.cli.output import console, fail, print_json, print_rows
 from infra.settings import load
@@ -40,16 +41,30 @@ def register(app: typer.Typer) -> None:
 
 
 def metrics(
-    name: Annotated[str | None, typer.Argument(help="One metric; default: all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One metric, default: all; or the word explain.")] = None,
+    explained: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The metric to explain.", show_default=False)
+    ] = None,
     window: Annotated[str | None, typer.Option(help="1m 5m 1h 24h 1d; default: 5m, or what the metric has.")] = None,
     at: Annotated[str | None, typer.Option(help="Show what the metric showed at this time; default: now.")] = None,
     by: Annotated[list[str] | None, typer.Option(help="key=value of a dimension, repeatable.")] = None,
     tenant: Annotated[str, typer.Option(help="Tenant.")] = "default",
     as_json: Json = False,
 ) -> None:
-    """Show every declared metric with its value, unit and trust stamp."""
+    """Show every declared metric with its value, unit and trust stamp; `metrics explain NAME` tells the story of one figure."""
     from infra.metrics import UnknownMetric, current
 
+    if name == "explain":
+        if explained is None:
+            fail("name the metric to explain, such as `footlights metrics explain refund_ratio`", 2)
+        moment = epoch_ms(at) if at else None
+        trust.tell(load(), explained, window=window, at_ms=moment, by=by or [], tenant=tenant, as_json=as_json)
+        return
+    if explained is not None:
+        fail(
+            f"`footlights metrics {name}` takes no {explained!r}; did you mean `footlights metrics explain {explained}`?",
+            2,
+        )
     try:
         rows = current(load(), name, window=window, at_ms=epoch_ms(at) if at else None, by=by or [], tenant=tenant)
     except (UnknownMetric, ValueError) as problem:

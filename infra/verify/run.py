@@ -5,19 +5,15 @@ Out: how many windows were compared, which differ, which can no longer be recomp
 Never: a tolerance; values are compared as the 64 bits that they are.
 """
 
-import math
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
-from infra.verify.cells import Buckets, Store, held_buckets, recomputed
-from schemas.cells import Key, axis_of
+from infra.verify.cells import Buckets, Store, recomputed
+from infra.verify.windows import windows_of
 from schemas.kpis import KPIS, Kpi, by_text
-from schemas.rollup import evaluate
-from schemas.windows import LEVELS, WINDOWS, Window, bucket_of, bucket_start_ms, window_bounds_ms
+from schemas.windows import LEVELS, WINDOWS, bucket_of, bucket_start_ms, window_bounds_ms
 
 POINTS = """
 SELECT tenant_id, kpi, window, by, toUnixTimestamp64Milli(window_start) AS start_ms, value
@@ -30,7 +26,6 @@ FROM footlights.kpi_points GROUP BY tenant_id, kpi, window, by, window_start
 HAVING min(published_at) < fromUnixTimestamp64Milli({cutoff_ms})
 """
 DAY_MS = 86_400_000
-CHUNK = 512  # buckets evaluated at once: 512 x 16 kB of registers
 Place = tuple[str, str, str, str, int]  # tenant, KPI, window, by, window start in epoch ms
 
 
@@ -169,43 +164,9 @@ def _where(level: int, zone: str, from_ms: int | None, to_ms: int | None) -> str
 def _windows_of(
     kpi: Kpi, by: tuple[str, ...], buckets: Buckets, level: int, zone: str
 ) -> Iterator[tuple[Place, float | None]]:
-    held = held_buckets(buckets, kpi, by)
-    newest: dict[str, int] = {}
-    for key, found in held.items():
-        newest[key[0]] = max(newest.get(key[0], found[-1]), found[-1])
-    for key in sorted(held):
-        for window in (WINDOWS[name] for name in kpi.windows if WINDOWS[name].level == level):
-            for first, last in _runs(held[key], window.length, window.reach(newest[key[0]])):
-                yield from _values(kpi, by, buckets, key, window, first, last, zone)
-
-
-def _values(
-    kpi: Kpi, by: tuple[str, ...], buckets: Buckets, key: Key, window: Window, first: int, last: int, zone: str
-) -> Iterator[tuple[Place, float | None]]:
-    width = CHUNK - CHUNK % window.step
-    for start in range(window.reach(first), last + 1, width):
-        end = min(last, start + width - 1)
-        axis = axis_of(buckets, kpi, by, key, start - window.length + 1, end)
-        values = evaluate(kpi, axis, window.length, window.step)
-        for i in np.flatnonzero(values.rows).tolist():
-            start_ms, _ = window_bounds_ms(window, start + i * window.step, zone)
-            value = float(values.value[i])
-            place = (key[0], kpi.name, window.name, by_text(by, key[1:]), start_ms)
-            yield place, None if math.isnan(value) else value
-
-
-def _runs(held: list[int], length: int, newest: int) -> Iterator[tuple[int, int]]:
-    """Runs of last buckets of the windows that hold one of the buckets and end at `newest` at the latest."""
-    first = last = None
-    for bucket in held:
-        if last is not None and bucket <= last + 1:
-            last = min(bucket + length - 1, newest)
-            continue
-        if first is not None and last is not None:
-            yield first, last
-        first, last = bucket, min(bucket + length - 1, newest)
-    if first is not None and last is not None:
-        yield first, last
+    for found in windows_of(kpi, by, buckets, level):
+        start_ms, _ = window_bounds_ms(found.window, found.last, zone)
+        yield (found.key[0], kpi.name, found.window.name, by_text(by, found.key[1:]), start_ms), found.value
 
 
 def _inside(place: Place, kpi: Kpi, zone: str, from_ms: int | None, to_ms: int | None) -> bool:

@@ -1,0 +1,1 @@
+"""`footlights metrics explain`: the story of one figure."""

@@ -1,0 +1,140 @@
+"""The story of one figure as data: definition, operands, revisions, the events behind it.
+
+In: the store, a metric, a moment, dimensions.
+Out: `Story`.
+Never: a text or an id of a person: rows are named by message_id and offset.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from infra.explain.events import Scope, duplicates_of, events_of, excluded_of, late_rows_of, rows_of_ranges
+from infra.verify.cells import Store, recomputed
+from infra.verify.run import bits
+from schemas.catalogue import MEASURES
+from schemas.cells import axis_of
+from schemas.kpis import KPIS, Kpi
+from schemas.metric import Metric
+from schemas.rollup import evaluate, operands
+from schemas.windows import WINDOWS, bucket_of
+
+Rows = Callable[[str], list[dict[str, Any]]]
+REVISIONS = """
+SELECT revision, value, reason, cause, rows, definition_version, toString(published_at) AS published_at
+FROM footlights.kpi_revisions WHERE {series} ORDER BY revision
+"""
+FIRST = """
+SELECT toString(min(published_at)) AS first_published_at, countIf(NOT final) AS open_points
+FROM footlights.kpi_points WHERE {series}
+"""
+
+
+@dataclass
+class Story:
+    """What is known of one figure. `operands` and the events are empty for a cohort metric: its SQL is the story."""
+
+    metric: Metric
+    window: str
+    by: str
+    tenant: str
+    start_ms: int
+    end_ms: int
+    point: dict[str, Any]
+    first: dict[str, Any] = field(default_factory=dict)
+    revisions: list[dict[str, Any]] = field(default_factory=list)
+    operands: list[dict[str, Any]] = field(default_factory=list)
+    recomputed: float | None = None
+    agrees: bool | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    late_rows: list[dict[str, Any]] = field(default_factory=list)
+    excluded: list[dict[str, Any]] = field(default_factory=list)
+    duplicates: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The story as one JSON object."""
+        metric = self.metric
+        return {
+            "name": metric.name, "kind": metric.kind, "help": metric.help, "unit": metric.unit, "good": metric.good,
+            "owner": metric.owner, "definition": metric.definition, "version": metric.version,
+            **{k: v for k, v in vars(self).items() if k != "metric"},
+        }  # fmt: skip
+
+
+def tell(
+    rows: Rows, store: Store, metric: Metric, point: dict[str, Any], *, tenant: str, zone: str, span: tuple[int, int]
+) -> Story:
+    """Collect everything about the window that `point` is of; `span` has its bounds in epoch milliseconds."""
+    story = Story(metric, point["window"], point["by"], tenant, *span, point)
+    series = (
+        f"tenant_id = {quoted(tenant)} AND kpi = {quoted(metric.name)} AND window = {quoted(story.window)} "
+        f"AND by = {quoted(story.by)} AND toUnixTimestamp64Milli(window_start) = {story.start_ms}"
+    )
+    story.first = rows(FIRST.format(series=series))[0]
+    story.revisions = rows(REVISIONS.format(series=series))
+    for row in story.revisions:
+        row["cause"] = json.loads(row["cause"]) if row["cause"] else None
+    if metric.name in KPIS:
+        _recompute(story, store, KPIS[metric.name], zone)
+        _find_events(story, rows, KPIS[metric.name])
+    return story
+
+
+def _dimensions(kpi: Kpi, by: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Dimensions and their values; a value may hold what looks like the next pair, so the declared names decide."""
+    for dims in kpi.series:
+        rest, values = by, []
+        for i, name in enumerate(dims):
+            if not rest.startswith(f"{name}="):
+                break
+            rest = rest[len(name) + 1 :]
+            value, _, rest = rest.partition(f",{dims[i + 1]}=") if i + 1 < len(dims) else (rest, "", "")
+            rest = f"{dims[i + 1]}={rest}" if i + 1 < len(dims) else rest
+            values.append(value)
+        if len(values) == len(dims) and not rest:
+            return dims, tuple(values)
+    raise ValueError(f"{kpi.name} has no dimensions like {by!r}; it has {', '.join(map(','.join, kpi.by)) or 'none'}")
+
+
+def _recompute(story: Story, store: Store, kpi: Kpi, zone: str) -> None:
+    window = WINDOWS[story.window]
+    by, values = _dimensions(kpi, story.by)
+    where = (
+        f"tenant_id = {quoted(story.tenant)} AND occurred_at_ms >= {story.start_ms} AND occurred_at_ms < {story.end_ms}"
+    )
+    buckets = recomputed(store, window.level, by, [kpi], zone, where)
+    last = bucket_of(story.end_ms - 1, window.level, zone)
+    axis = axis_of(buckets, kpi, by, (story.tenant, *values), last - window.length + 1, last)
+    found = evaluate(kpi, axis, window.length)
+    value = float(found.value[0])
+    story.recomputed = None if np.isnan(value) or not found.rows[0] else value
+    story.agrees = bits(story.recomputed) == bits(story.point["value"])
+    for operand, held in operands(kpi, axis, window.length).items():
+        measure, number = MEASURES[operand.measure], float(held[0])
+        told = operand.measure if operand.quantile is None else f"quantile({operand.measure}, {operand.quantile})"
+        story.operands.append({
+            "name": told, "value": None if np.isnan(number) else number, "help": measure.help,
+            "where": measure.where, "families": list(measure.families),
+        })  # fmt: skip
+
+
+def _find_events(story: Story, rows: Rows, kpi: Kpi) -> None:
+    by, values = _dimensions(kpi, story.by)
+    pairs = zip(by, values, strict=True)
+    where = [f"tenant_id = {quoted(story.tenant)}", *(f"ifNull({n}, '') = {quoted(v)}" for n, v in pairs)]
+    scope = Scope(kpi.families, " AND ".join(where), story.tenant, story.start_ms, story.end_ms)
+    story.events = rows(events_of(scope))
+    story.late_rows = rows(late_rows_of(scope))
+    story.excluded = rows(excluded_of(scope))
+    story.duplicates = rows(duplicates_of(scope))[0]
+    for revision in story.revisions:
+        ranges = (revision["cause"] or {}).get("events", [])
+        revision["rows_behind"] = rows(rows_of_ranges(scope, ranges)) if ranges else []
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
