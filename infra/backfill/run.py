@@ -14,11 +14,11 @@ from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from infra.addresses import Addresses, resolve
-from infra.backfill.plan import REASONS, Plan, plan, requests
+from infra.backfill.plan import REASONS, Plan, Span, plan, requests
 from infra.idle import waiting_for
 from infra.settings import Settings
 from infra.store import connect
-from infra.verify.run import ClientStore
+from infra.verify.run import DAY_MS, ClientStore
 from schemas.kpis import KPIS, Kpi
 from schemas.metric_catalogue import METRICS
 from schemas.partials import Restatement
@@ -36,14 +36,17 @@ class CannotBackfill(ValueError):
 
 @dataclass
 class Result:
-    """What a backfill did: windows compared, restated, and those that still differ."""
+    """What a backfill did: windows compared, left out since retention may have taken rows of theirs, restated, still different, and
+    different but not closed."""
 
     kpi: str
     request: str
     dry_run: bool
     compared: int = 0
+    expired: int = 0
     restated: list[dict[str, Any]] = field(default_factory=list)
     remaining: list[dict[str, Any]] = field(default_factory=list)
+    open: list[dict[str, Any]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """The result as one JSON object."""
@@ -62,8 +65,8 @@ def backfill(
 ) -> Result:
     """Restate the windows of a KPI whose published bits are not those of the raw events, or that are missing.
 
-    A dry run names them and publishes nothing; they stand in `remaining` then. Windows that are not closed stay the stream's
-    and are named in `remaining` as long as they differ. Repeated, it finds nothing to do.
+    A dry run publishes nothing; what it would restate stands in `remaining`. Windows that are not closed are the stream's: they are
+    named in `open`, and are a backfill's once they have closed. Repeated, it finds nothing to do.
 
     Raises
     ------
@@ -79,20 +82,22 @@ def backfill(
 
     def look() -> Plan:
         with connect(settings, addresses) as client:
-            zone = settings["FOOTLIGHTS_REPORTING_ZONE"]
-            return plan(ClientStore(client), kpi, from_ms=from_ms, to_ms=to_ms, zone=zone, reason=reason)
+            cutoff_ms = int(time.time() * 1000) - settings["ANALYTICS_RETENTION_DAYS"] * DAY_MS
+            span = Span(from_ms, to_ms, settings["FOOTLIGHTS_REPORTING_ZONE"])
+            return plan(ClientStore(client), kpi, span, reason=reason, cutoff_ms=cutoff_ms)
 
     _await_idle(settings, deadline)
     made = look()
     for _ in range(TRIES):
-        if dry_run or not made.differences:
+        if dry_run or all(d.open for d in made.differences):
             break
-        asked |= {_place(row): row for row in (d.as_json() for d in made.differences)}
+        asked |= {_place(row): row for row in (d.as_json() for d in made.differences if not d.open)}
         publish(addresses, list(requests(kpi, made, result.request)))
         _await_idle(settings, deadline)
         made = look()
-    result.compared = made.compared
-    result.remaining = [d.as_json() for d in made.differences]
+    result.compared, result.expired = made.compared, made.expired
+    result.remaining = [d.as_json() for d in made.differences if not d.open]
+    result.open = [d.as_json() for d in made.differences if d.open]
     left = {_place(row) for row in result.remaining}
     result.restated = [row for place, row in asked.items() if place not in left]
     return result
@@ -107,7 +112,7 @@ def _kpi(name: str) -> Kpi:
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
-    return row["tenant_id"], row["window"], row["by"], row["window_start_ms"]
+    return row["tenant_id"], row["window"], row["by"], row["window_start"]
 
 
 def _await_idle(settings: Settings, deadline: float) -> None:

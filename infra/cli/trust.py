@@ -75,6 +75,8 @@ def backfill(
             print_rows(result.restated[:50], title="restated")
         if result.remaining:
             print_rows(result.remaining[:50], title="would be restated" if dry_run else "still different")
+        if result.open:
+            print_rows(result.open[:50], title="different, and not closed: the stream's until they are")
         say(
             f"{result.compared:,} windows compared, {len(result.restated):,} restated, {len(result.remaining):,} "
             + ("would be restated" if dry_run else "still different")

@@ -14,6 +14,7 @@ import numpy as np
 
 from infra.explain.events import Scope, duplicates_of, events_of, excluded_of, late_rows_of, rows_of_ranges
 from infra.verify.cells import Store, recomputed
+from infra.verify.dimensions import dimensions_of
 from infra.verify.run import bits
 from schemas.catalogue import MEASURES
 from schemas.cells import axis_of
@@ -83,25 +84,9 @@ def tell(
     return story
 
 
-def _dimensions(kpi: Kpi, by: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Dimensions and their values; a value may hold what looks like the next pair, so the declared names decide."""
-    for dims in kpi.series:
-        rest, values = by, []
-        for i, name in enumerate(dims):
-            if not rest.startswith(f"{name}="):
-                break
-            rest = rest[len(name) + 1 :]
-            value, _, rest = rest.partition(f",{dims[i + 1]}=") if i + 1 < len(dims) else (rest, "", "")
-            rest = f"{dims[i + 1]}={rest}" if i + 1 < len(dims) else rest
-            values.append(value)
-        if len(values) == len(dims) and not rest:
-            return dims, tuple(values)
-    raise ValueError(f"{kpi.name} has no dimensions like {by!r}; it has {', '.join(map(','.join, kpi.by)) or 'none'}")
-
-
 def _recompute(story: Story, store: Store, kpi: Kpi, zone: str) -> None:
     window = WINDOWS[story.window]
-    by, values = _dimensions(kpi, story.by)
+    by, values = dimensions_of(kpi.series, story.by)
     where = (
         f"tenant_id = {quoted(story.tenant)} AND occurred_at_ms >= {story.start_ms} AND occurred_at_ms < {story.end_ms}"
     )
@@ -122,7 +107,7 @@ def _recompute(story: Story, store: Store, kpi: Kpi, zone: str) -> None:
 
 
 def _find_events(story: Story, rows: Rows, kpi: Kpi) -> None:
-    by, values = _dimensions(kpi, story.by)
+    by, values = dimensions_of(kpi.series, story.by)
     pairs = zip(by, values, strict=True)
     where = [f"tenant_id = {quoted(story.tenant)}", *(f"ifNull({n}, '') = {quoted(v)}" for n, v in pairs)]
     scope = Scope(kpi.families, " AND ".join(where), story.tenant, story.start_ms, story.end_ms)

@@ -15,9 +15,10 @@ from infra.verify.windows import windows_of
 from schemas.kpis import KPIS, Kpi, by_text
 from schemas.windows import LEVELS, WINDOWS, bucket_of, bucket_start_ms, window_bounds_ms
 
+#: A point without rows says that its window exists no more, after an erasure.
 POINTS = """
 SELECT tenant_id, kpi, window, by, toUnixTimestamp64Milli(window_start) AS start_ms, value
-FROM footlights.kpi_history WHERE {where}
+FROM footlights.kpi_history WHERE rows > 0 AND {where}
 """
 #: Windows that were first published before the oldest raw row that the store still keeps.
 EXPIRED = """

@@ -66,10 +66,11 @@ class Contributions:
         #: Buckets that were given up, and how many records came for them all the same.
         self.swept, self.cold = Swept() if swept is None else swept, 0
 
-    def take(self, partial: dict[str, Any], offset: int, now_ms: int, *, closed: bool = False) -> None:
+    def take(self, partial: dict[str, Any], offset: int, now_ms: int, *, closed_from: int | None = None) -> None:
         """Take an additive record or a sketch piece; `offset` is its own in the `measures` topic.
 
-        `closed` says that the family's watermark has passed the bucket: what changes it now may restate final figures.
+        `closed_from` is not None when the family's watermark has passed the bucket, so that a change may restate final figures;
+        it is the last source offset that was told before, or -1.
         What is stored already marks its series as changed all the same: after a crash nobody knows whether they were published.
         """
         level, bucket, family, partition = partial["level"], partial["bucket"], partial["family"], partial["partition"]
@@ -79,10 +80,10 @@ class Contributions:
         cells = self.cells(level, bucket)
         origin = f"{family}/{partition}"
         if partial["kind"] == ADDITIVE:
-            fresh = self._replace(cells, level, bucket, family, origin, partial, closed)
+            fresh = self._replace(cells, level, bucket, family, origin, partial, closed_from)
             piece = origin
         else:
-            self._unite(cells, level, bucket, partial, closed)
+            self._unite(cells, level, bucket, partial, closed_from is not None)
             fresh, piece = True, f"{origin}/{partial['piece']}/{partial['generation']}"
         if fresh:
             stamp = partial["offset"] if partial["kind"] == ADDITIVE else offset
@@ -91,7 +92,14 @@ class Contributions:
             self.written[record.key] = record
 
     def _replace(
-        self, cells: Cells, level: int, bucket: int, family: str, origin: str, partial: dict[str, Any], closed: bool
+        self,
+        cells: Cells,
+        level: int,
+        bucket: int,
+        family: str,
+        origin: str,
+        partial: dict[str, Any],
+        closed_from: int | None,
     ) -> bool:
         parts = unpack_additive(partial["body"])
         place = (level, bucket, origin)
@@ -101,8 +109,10 @@ class Contributions:
             return False
         before = [] if old is None else self._parts.get(place) or unpack_additive(old.body)
         self._mark(level, bucket, family, parts, _rows_of(before))
-        if closed:
-            self._note(level, bucket, partial, -1 if old is None else old.offset, before, parts)
+        if closed_from is not None:
+            included = -1 if old is None else old.offset
+            after = closed_from if included < closed_from < partial["offset"] else included
+            self._note(level, bucket, partial, after, before, parts)
         for part in before:
             _add(cells, family, part, -1)
         for part in parts:

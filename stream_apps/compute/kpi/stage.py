@@ -143,11 +143,17 @@ class KpiStage:
         elif partial["kind"] == RESTATEMENT:
             self.requests.take(partial["body"], now_ms)
         else:
-            mark = self._watermarks.of((partial["family"],))
-            closed = mark is not None and bucket_start_ms(partial["bucket"] + 1, partial["level"], self.zone) <= mark
-            self.contributions.take(partial, offset, now_ms, closed=closed)
+            self.contributions.take(partial, offset, now_ms, closed_from=self._closed_from(partial))
         self.read_offset = max(self.read_offset, offset)
         self.offset = max(self.offset, offset)
+
+    def _closed_from(self, partial: dict[str, Any]) -> int | None:
+        """Last source offset that was told before, when the watermark has passed the partial's bucket."""
+        mark = self._watermarks.of((partial["family"],))
+        if mark is None or bucket_start_ms(partial["bucket"] + 1, partial["level"], self.zone) > mark:
+            return None
+        head = self._watermarks.heads().get((partial["family"], partial["partition"]))
+        return -1 if head is None else head.offset
 
     # -- points
 

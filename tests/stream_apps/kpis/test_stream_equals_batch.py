@@ -54,14 +54,14 @@ def load(held: Engine, frames: dict[str, pl.DataFrame], kpis: Kpis) -> None:
             table = held.load(rows, {SENTIMENT, *(f.name for f in family.fields if f.nullable)})
             held.run(f"INSERT INTO footlights.events_{name} SELECT * FROM {table}")
     points = [
-        {k: p[k] for k in ("tenant_id", "kpi", "window", "by", "window_start_ms", "window_end_ms", "value")}
+        {k: p[k] for k in ("tenant_id", "kpi", "window", "by", "window_start_ms", "window_end_ms", "value", "rows")}
         for p in kpis.history().values()
     ]
     table = held.load(pl.DataFrame(points, schema_overrides={"value": pl.Float64}), {"value"})
     for name in ("kpi_history", "kpi_points"):
         held.run(
             f"CREATE TABLE footlights.{name} ENGINE = MergeTree ORDER BY tuple() AS SELECT tenant_id, kpi, window, by, value, "
-            "fromUnixTimestamp64Milli(window_start_ms, 'UTC') AS window_start, "
+            "rows, fromUnixTimestamp64Milli(window_start_ms, 'UTC') AS window_start, "
             f"fromUnixTimestamp64Milli(window_end_ms, 'UTC') AS window_end, now64(3) AS published_at FROM {table}"
         )
 
