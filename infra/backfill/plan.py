@@ -40,13 +40,18 @@ Place = tuple[str, str, str, int]  # tenant, window, by, window start in epoch m
 
 @dataclass(frozen=True)
 class Difference:
-    """A window to restate: what is published (None when nothing is), what the raw events say."""
+    """A window: what is published (None when nothing is), what the raw events say."""
 
     found: Recomputed
     by: tuple[str, ...]
     start_ms: int
     published: "Published | None"
     reason: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether what is published has the same bits."""
+        return self.published is not None and bits(self.published.value) == bits(self.found.value)
 
     @property
     def open(self) -> bool:
@@ -82,12 +87,14 @@ class Published:
 @dataclass(frozen=True)
 class Plan:
     """Positions of what was read; how many windows were compared, and how many left out since retention may have taken rows of
-    theirs; those that differ."""
+    theirs; those that differ; and those that an older version of the definition gave the same bits, of which the stream only learns
+    the version."""
 
     positions: tuple[Position, ...]
     compared: int
     expired: int
     differences: tuple[Difference, ...]
+    older: tuple[Difference, ...]
 
 
 @dataclass
@@ -128,8 +135,11 @@ def plan(store: Store, kpi: Kpi, span: Span | None = None, *, reason: str | None
         if (vanished := _vanished(kpi, place, published[place], span, reason)) is not None:
             seen[place] = vanished
     kept = [d for p, d in seen.items() if p not in gone and (d.published is not None or d.start_ms >= floor_ms)]
-    differing = tuple(d for d in kept if d.published is None or bits(d.published.value) != bits(d.found.value))
-    return Plan(positions, len(kept), len(seen) - len(kept), differing)
+    differing = tuple(d for d in kept if not d.equal)
+    older = tuple(
+        d for d in kept if d.equal and d.published and d.published.final and d.published.version != kpi.version
+    )
+    return Plan(positions, len(kept), len(seen) - len(kept), differing, older)
 
 
 def _vanished(kpi: Kpi, place: Place, old: Published, span: Span, reason: str | None) -> Difference | None:
@@ -161,7 +171,7 @@ def _reason(kpi: Kpi, old: Published | None) -> str:
 def requests(kpi: Kpi, made: Plan, request: str) -> Iterator[Restatement]:
     """The differences as records, by series and reason."""
     groups: dict[tuple[Any, ...], list[Restated]] = {}
-    for d in made.differences:
+    for d in (*made.differences, *made.older):
         if d.open:
             continue
         known = d.published.revision if d.published is not None and d.published.final else -1

@@ -50,7 +50,8 @@ def _definition(story: Story) -> Iterator[str]:
     kind = "formula" if story.agrees is not None else "SQL over the daily tables, run on a schedule"
     yield f"Definition, version {metric.version} ({kind}): {metric.definition}"
     if point["definition_version"] != metric.version:
-        yield f"This value was published under version {point['definition_version']}; `footlights backfill` brings it up to date."
+        more = "which gives the same" if story.agrees else "`footlights backfill` brings it up to date"
+        yield f"This value was published under version {point['definition_version']}; {more}."
     for operand in story.operands:
         source = ", ".join(f"events_{family}" for family in operand["families"])
         yield f"  {operand['name']} = {number(operand['value'])}   {operand['help']} [{source} where {operand['where']}]"

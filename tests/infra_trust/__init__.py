@@ -1,0 +1,3 @@
+"""Whether figures can be trusted: reasons, restatements, backfill, the story of a figure."""
+
+FAMILY = "commerce"

@@ -80,6 +80,6 @@ def outcome(old: State, wanted: Restated, own: float | None, version: int) -> tu
     agreed = own is not None and State(FINAL, 0, own).same(value)
     status = FINAL if agreed else HELD
     if old.final and old.same(value):
-        return State(status, old.revision, value, old.version), False
+        return State(status, old.revision, value, version), False
     greatest = max(wanted.revision, old.revision if old.final else -1)
     return State(status, greatest + 1, value, version), True
