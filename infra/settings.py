@@ -55,6 +55,11 @@ def _count(text: str) -> int:
     return value
 
 
+def _thresholds(text: str) -> dict[str, float]:
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {name.strip(): float(value) for name, _, value in pairs}
+
+
 def _some(text: str) -> int:
     if (value := _count(text)) == 0:
         raise ValueError("write a whole number of 1 or more")
@@ -134,6 +139,20 @@ SETTINGS: dict[str, Setting] = {
         Setting("FOOTLIGHTS_MAVEN_URL", "", "another address for the embedded broker's jars", _url),
         Setting(
             "FOOTLIGHTS_SESSION_TIMEOUT_S", 6.0, "seconds after which a silent worker loses its partitions", _positive
+        ),
+        Setting(
+            "FOOTLIGHTS_MONITOR",
+            True,
+            "whether `up` starts the monitor, which exports ledger, lag and store health",
+            _flag,
+        ),
+        Setting("FOOTLIGHTS_MONITOR_S", 15.0, "seconds between two looks of the monitor", _positive),
+        Setting("FOOTLIGHTS_CANARY_S", 0, "seconds between two canaries through the whole path; 0: none", _count),
+        Setting(
+            "FOOTLIGHTS_ALERT_THRESHOLDS",
+            {},
+            "other thresholds of KPI alerts for `footlights rules`: name=0.2,name=…",
+            _thresholds,
         ),
         Setting("FOOTLIGHTS_LOG_LEVEL", "info", "debug, info, warning or error", _level),
         Setting("FOOTLIGHTS_FAILPOINT", "", "tests only: place at which a process kills itself, name or name:n"),

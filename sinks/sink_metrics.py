@@ -7,7 +7,7 @@ Never: a label with unbounded values.
 
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 
 @dataclass(frozen=True)
@@ -36,5 +36,6 @@ class SinkMetrics:
         put("ids", Gauge(f"{p}_ids_held", "Ids held in memory, 8 bytes each.", registry=own))
 
     def serve(self, port: int) -> None:
-        """Answer on loopback."""
+        """Answer on loopback; the process's own CPU, memory and start are there too."""
+        ProcessCollector(registry=self.registry)
         start_http_server(port, addr="127.0.0.1", registry=self.registry)

@@ -12,6 +12,7 @@ from typing import Any
 from faust.types import AppT
 
 from schemas.families import BY_TOPIC
+from stream_apps import worker_metrics as metrics
 from stream_apps.batch_transport import OffsetGuard, RecordBatch, batch_consumer
 from stream_apps.changelog import Changelog, Place
 from stream_apps.compute.breaker import reason_to_stop
@@ -65,6 +66,7 @@ class Holdings:
         """Forget everything after a rebalance, and read the table anew."""
         generation = self._app.consumer_generation_id
         if generation != self.generation:
+            metrics.REBALANCES.inc()
             self.generation = generation
             self._held.clear()
             self._stored = self._changelog.load()

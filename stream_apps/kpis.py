@@ -42,6 +42,7 @@ from stream_apps.compute.records import Records
 from stream_apps.config import StreamConfig
 from stream_apps.exits import crashing
 from stream_apps.failpoints import Failpoints
+from stream_apps.kpi_gauges import registered
 from stream_apps.measures import Gap
 from stream_apps.publisher import Outgoing, Publisher
 from stream_apps.registry import NotCached, Schemas
@@ -67,6 +68,7 @@ HELD_BACK = Counter(
 EXPIRED = Counter(
     "footlights_kpi_expired_requests_total", "Backfill requests whose events the stream did not reach in time."
 )
+GAUGES = registered()
 STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
 
 
@@ -115,6 +117,7 @@ class KpisStage:
             records = self._changelog.load().get(PLACE) or Records()
             self._generation, self._batch = generation, None
             self._acks.clear()
+            GAUGES.clear()
             self._guard = Guard(enabled=self._config.transport.guard)
             self._stage = KpiStage(records, generation, self._config.reporting_zone)
             log.info("kpi_stage_ready", offset=self._stage.offset, republish=len(self._stage.recovered))
@@ -251,6 +254,7 @@ class KpisStage:
         self._must_be_live()
         await self._publisher.send(await asyncio.to_thread(lambda: [writer(point) for point in points]))
         for point in points:
+            GAUGES.put(point)
             POINTS.labels(point["window"], str(point["final"]).lower()).inc()
             if point["revision"]:
                 REVISIONS.labels(point["kpi"]).inc()

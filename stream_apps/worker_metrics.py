@@ -26,6 +26,7 @@ LAG = Gauge("footlights_stream_lag_records", "Records of the log that are not re
 NEWEST_EVENT = Gauge(
     "footlights_stream_newest_event_timestamp_seconds", "Greatest accepted event time.", ["family", "partition"]
 )
+REBALANCES = Counter("footlights_stream_rebalances_total", "Consumer generations that this worker has been part of.")
 COLD_ROWS = Counter(
     "footlights_stream_cold_rows_total",
     "Rows for buckets whose state was given up: stored, but in the stream's figures only after a backfill.",

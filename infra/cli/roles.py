@@ -1,4 +1,4 @@
-"""Commands that are one process of the platform: worker, sink, bench.
+"""Commands that are one process of the platform: worker, sink, monitor, rules, bench.
 
 In: settings.
 Out: the process's own exit code.
@@ -24,7 +24,7 @@ TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guar
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (worker, sink, bench):
+    for command in (worker, sink, monitor, rules, bench):
         app.command(rich_help_panel=PANEL)(command)
 
 
@@ -117,6 +117,41 @@ def sink(
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],
         )
     )
+
+
+def monitor(
+    name: Annotated[str, typer.Option(help="Name of the process in logs.")] = "monitor",
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Export the ledger, the lags and the store's health to Prometheus until SIGTERM."""
+    from infra.monitor.run import run
+    from infra.telemetry import configure
+
+    settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    run(settings, metrics_port)
+
+
+def rules(
+    folder: Annotated[Path, typer.Argument(help="Folder for the rule files, their tests and the list of targets.")],
+) -> None:
+    """Write Prometheus' alert rules with the thresholds of the settings, and what there is to scrape."""
+    import json
+
+    from infra.alerts.files import write
+    from infra.alerts.kpi_rules import UnknownThreshold
+    from infra.cli.output import console, fail
+    from infra.supervisor.stack import Stack
+
+    settings = load()
+    try:
+        written = write(folder, settings["FOOTLIGHTS_ALERT_THRESHOLDS"])
+    except UnknownThreshold as problem:
+        fail(f"FOOTLIGHTS_ALERT_THRESHOLDS: {problem}")
+    urls = Stack(settings).metrics()
+    groups = [{"targets": [url.split("/")[2] for url in urls], "labels": {"job": "footlights"}}]
+    (folder / "targets.json").write_text(json.dumps(groups, indent=2) + "\n")
+    console.print(f"{len(written)} files of rules and targets.json with {len(urls)} targets in {folder}")
 
 
 def bench(quick: Annotated[bool, typer.Option(help="Fewer rounds.")] = False) -> None:

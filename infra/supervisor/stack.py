@@ -46,8 +46,9 @@ class Stack:
         self.groups.append([child for child in stores if child])
         workers = [self._python(f"worker-{i + 1}", "worker") for i in range(settings["FOOTLIGHTS_WORKERS"])]
         sinks = [self._python(f"sink-{i + 1}", "sink") for i in range(settings["FOOTLIGHTS_SINKS"])]
+        monitors = [self._python("monitor-1", "monitor")] if settings["FOOTLIGHTS_MONITOR"] else []
         #: These start after the migration, and drain first.
-        self.consumers = [*workers, *sinks]
+        self.consumers = [*workers, *sinks, *monitors]
 
     @property
     def children(self) -> list[Child]:

@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "data" / "access.log.gz"
 REAL = ROOT.parent / "shared" / "data" / "apache-logs" / "apache_logs.log.gz"
-NAMES = ["supervisor", "kafka", "registry", "clickhouse", "worker-1", "worker-2", "sink-1"]
+NAMES = ["supervisor", "kafka", "registry", "clickhouse", "worker-1", "worker-2", "sink-1", "monitor-1"]
 EVENTS = 6_000
 
 
 @pytest.fixture(scope="module")
 def stack(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("stack"))
+    platform = Platform(tmp_path_factory.mktemp("stack"), {"FOOTLIGHTS_MONITOR": "true"})
     platform.up()
     yield platform
     platform.down()

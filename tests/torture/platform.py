@@ -30,7 +30,8 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "FOOTLIGHTS_DATA_DIR": str(self.folder), **self.settings}
+        quiet = {"FOOTLIGHTS_MONITOR": "false"}  # most tests look for themselves
+        return {**os.environ, "FOOTLIGHTS_DATA_DIR": str(self.folder), **quiet, **self.settings}
 
     def run(self, *words: str, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `footlights words…` to its end."""

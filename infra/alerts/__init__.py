@@ -1,0 +1,1 @@
+"""Alert rules as data, and the files that Prometheus and Alertmanager read."""

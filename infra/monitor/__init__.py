@@ -1,0 +1,1 @@
+"""Watches the whole pipeline from outside its processes."""
