@@ -79,6 +79,7 @@ def ledger(
     producers: Annotated[
         bool, typer.Option("--producers", help="Show each producer process with the sequences that are missing.")
     ] = False,
+    patience: Annotated[float, typer.Option(help="Seconds in which a gap may still close.")] = LEDGER_PATIENCE_S,
     as_json: Json = False,
 ) -> None:
     """Balance what was published against what became of it, per source; exit 1 when a gap stays."""
@@ -89,7 +90,7 @@ def ledger(
     settings = load()
     addresses = resolve(settings)
     with connect(settings, addresses) as client:
-        rows = settled(client, addresses.kafka, LEDGER_PATIENCE_S)
+        rows = settled(client, addresses.kafka, patience)
         processes = conservation(client) if producers else None
     gap = sum(row["gap"] for row in rows)
     if as_json:
