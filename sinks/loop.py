@@ -37,7 +37,12 @@ _LASTING = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AU
 
 
 def consumer_config(config: SinkConfig) -> dict[str, Any]:
-    """Settings of librdkafka. The store's answer may take minutes, so only the session's timeout tells a dead process."""
+    """Settings of librdkafka.
+
+    The interval between polls bounds how long a rebalance waits for a member: a broker that was killed and started twice within
+    seconds can load a group without arming its members' session timers, and then waits for a dead one this long. A sink whose
+    store answers later than that loses its partitions, and takes them again from the store's own position.
+    """
     session_ms = int(config.session_timeout_s * 1000)
     return {
         "bootstrap.servers": config.bootstrap,
@@ -48,7 +53,7 @@ def consumer_config(config: SinkConfig) -> dict[str, Any]:
         "partition.assignment.strategy": "roundrobin",
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": min(3000, session_ms // 3),
-        "max.poll.interval.ms": max(600_000, session_ms),
+        "max.poll.interval.ms": 3 * session_ms,
         "fetch.wait.max.ms": 100,
         # When its queue is full, librdkafka would let a partition rest for a second.
         "fetch.queue.backoff.ms": 20,
