@@ -158,6 +158,23 @@ def test_a_row_that_went_is_restated_and_its_windows_are_named(stored: Stored) -
     assert flow.differences() == [] and set(flow.reasons()) == {"erasure"}
 
 
+def test_a_window_whose_rows_are_all_gone_exists_no_more(stored: Stored) -> None:
+    flow = Flow(stored, (KPIS[NAME],))
+    [(start_ms,)] = stored.rows(
+        f"SELECT toUnixTimestamp64Milli(window_start) FROM footlights.kpi_history WHERE kpi = '{NAME}' AND window = '1m' "
+        "AND final AND value > 0 AND tenant_id = 'default' ORDER BY 1 LIMIT 1"
+    )
+    minute = f"occurred_at_ms >= {start_ms} AND occurred_at_ms < {start_ms + 60_000}"
+    stored.run(f"ALTER TABLE footlights.events_commerce DELETE WHERE {minute} SETTINGS mutations_sync = 2")
+    flow.ask(flow.plan(reason="erasure"))
+    newest = (
+        "SELECT value, rows, revision FROM footlights.kpi_history WHERE window = '1m' AND tenant_id = 'default' "
+        f"AND window_start = fromUnixTimestamp64Milli({start_ms})"
+    )
+    assert stored.rows(newest) == [(None, 0, 1)]
+    assert flow.differences() == [] and not [d for d in flow.plan().differences if not d.open]
+
+
 def test_what_retention_may_have_taken_is_left_alone(stored: Stored) -> None:
     flow = Flow(stored, (KPIS[NAME],))
     stored.run("ALTER TABLE footlights.events_commerce DELETE WHERE quantity > 0 SETTINGS mutations_sync = 2")
