@@ -25,7 +25,7 @@ class Stored:
     """Tables of one family."""
 
     def __init__(self, client: Any) -> None:
-        self._client = client
+        self.client = client
         self._points = 0
         for table in (f"events_{FAMILY}", "batches", "kpi_points", "duplicates"):
             client.command(f"TRUNCATE TABLE footlights.{table}")
@@ -54,16 +54,16 @@ class Stored:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query."""
-        return [tuple(row) for row in self._client.query(sql).result_rows]
+        return [tuple(row) for row in self.client.query(sql).result_rows]
 
     def run(self, sql: str) -> None:
         """Run a statement."""
-        self._client.command(sql)
+        self.client.command(sql)
 
     def _insert(self, table: str, rows: Iterable[dict[str, Any]]) -> None:
         body = "\n".join(json.dumps(row) for row in rows)
         if body:
-            self._client.raw_insert(f"footlights.{table}", insert_block=body, fmt="JSONEachRow", settings=SETTINGS)
+            self.client.raw_insert(f"footlights.{table}", insert_block=body, fmt="JSONEachRow", settings=SETTINGS)
 
 
 def _instant(ms: int | None) -> str | None:
