@@ -7,19 +7,11 @@ Never: a value of a user in a statement.
 
 from collections.abc import Sequence
 
-from sinks.tables import DATABASE, TABLES, Column, Table
+from sinks.table import DATABASE, Column, Table, quoted
+from sinks.tables import TABLES
 
 #: Stands in migrations for the setting of that name.
 RETENTION = "{retention_days}"
-
-
-def quoted(text: str) -> str:
-    """A text as an SQL literal.
-
-    >>> quoted("user's")
-    "'user\\\\'s'"
-    """
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def column_sql(column: Column) -> str:

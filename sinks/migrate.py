@@ -12,13 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from schemas.metric_catalogue import METRICS
-from sinks.ddl import RETENTION, create_sql, quoted, ttl_sql, view_sql
+from sinks.daily import ZONE
+from sinks.ddl import RETENTION, create_sql, ttl_sql, view_sql
 from sinks.errors import MigrationError
-from sinks.tables import DATABASE, MIGRATIONS, REPORTING_COLUMN, TABLES
+from sinks.table import DATABASE, quoted
+from sinks.tables import MIGRATIONS, REPORTING_COLUMN, TABLES
 from sinks.views import VIEWS
 
 log = structlog.get_logger(__name__)
@@ -66,8 +69,12 @@ def migrations() -> list[Migration]:
     return [Migration(name, folder.joinpath(name).read_text()) for name in names]
 
 
-def migrate(client: Client, retention_days: int = 365, *, available: list[Migration] | None = None) -> list[str]:
+def migrate(
+    client: Client, retention_days: int = 365, *, zone: str = "UTC", available: list[Migration] | None = None
+) -> list[str]:
     """Apply what is missing, in order, and bring views, definitions and retention to what is declared.
+
+    `zone` is the reporting zone of the daily tables; it stays what it was when their migration was applied.
 
     Raises
     ------
@@ -84,8 +91,10 @@ def migrate(client: Client, retention_days: int = 365, *, available: list[Migrat
         for migration in done:
             for statement in migration.statements:
                 # A migration that was interrupted is applied again from its start.
-                again = statement.replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
-                client.command(again.replace(RETENTION, str(int(retention_days))))
+                again = statement
+                for kind in ("CREATE TABLE ", "CREATE MATERIALIZED VIEW "):
+                    again = again.replace(kind, f"{kind}IF NOT EXISTS ", 1)
+                client.command(again.replace(RETENTION, str(int(retention_days))).replace(ZONE, ZoneInfo(zone).key))
             client.command(
                 f"INSERT INTO {DATABASE}.migrations (name, checksum) "
                 f"VALUES ({quoted(migration.name)}, {quoted(migration.checksum)})"

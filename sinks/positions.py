@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import structlog
 
 from schemas.families import BY_TOPIC
-from sinks.ddl import quoted
 from sinks.errors import SinkError, Transient
 from sinks.patience import Patience
 from sinks.statements import table_of
 from sinks.store import Store
-from sinks.tables import DATABASE
+from sinks.table import DATABASE, quoted
 
 log = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from schemas.families import BY_TOPIC, FAMILIES, Field, Record
 from schemas.identity import EXCLUDED_SQL
 from schemas.sentiment import SENTIMENT
 from schemas.topics import TOPICS
-from sinks.ddl import quoted
 from sinks.store import FENCED
-from sinks.tables import COUNTS, DATABASE, TYPES
+from sinks.table import DATABASE, quoted
+from sinks.tables import COUNTS, TYPES
 
 #: Tables of the topics that carry no events.
 INTERNAL_TABLES = {"kpi-points": "kpi_points", "dead-letters": "dead_letters", "producer-reports": "producer_reports"}

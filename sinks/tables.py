@@ -8,17 +8,13 @@ The migrations are written from these declarations once (`python -m sinks.ddl`) 
 the migrations made with what is declared here.
 """
 
-from dataclasses import dataclass, field
-
 from schemas.families import BYTES, FAMILIES, INTERNAL, Family, Field, Record
 from schemas.identity import SHARD_SQL
 from schemas.money import REPORTING, REPORTING_CURRENCY, reporting_sql
 from schemas.sentiment import SENTIMENT
+from sinks.daily import USER_DAYS
+from sinks.table import DEDUPLICATION_WINDOW, TIME, Column, Table
 
-DATABASE = "footlights"
-#: Inserts whose tokens a table remembers.
-DEDUPLICATION_WINDOW = 10_000
-TIME = "DateTime64(3, 'UTC')"
 COUNTS = "Map(String, UInt64)"
 
 TYPES = {"string": "String", "long": "Int64", "double": "Float64", "boolean": "Bool", BYTES: "String"}
@@ -39,35 +35,6 @@ LOW_CARDINALITY = frozenset(
         "stage",
     }
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column; `default` is a whole clause such as `MATERIALIZED …`."""
-
-    name: str
-    type: str
-    comment: str
-    default: str = ""
-    codec: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A MergeTree table. `expires` is the time from which the retention counts; None keeps rows for ever."""
-
-    name: str
-    doc: str
-    columns: tuple[Column, ...]
-    order_by: str
-    engine: str = "MergeTree"
-    partition_by: str = ""
-    expires: str | None = None
-    retention_days: int | None = None
-    extras: tuple[str, ...] = ()
-    settings: dict[str, int] = field(
-        default_factory=lambda: {"non_replicated_deduplication_window": DEDUPLICATION_WINDOW}
-    )
 
 
 def column_of(declared: Field, *, rename: str | None = None) -> Column:
@@ -286,6 +253,7 @@ EVENTS: dict[str, Table] = {family.topic: _events(family) for family in FAMILIES
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, BATCHES, LEASES, METRIC_DEFINITIONS, MIGRATIONS
+        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, BATCHES, LEASES, USER_DAYS,
+        METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

@@ -7,7 +7,8 @@ Never: a sentence about a column that its comment in the store does not say.
 
 from collections.abc import Iterable
 
-from sinks.tables import DATABASE, TABLES, Table
+from sinks.table import DATABASE, Table
+from sinks.tables import TABLES
 from sinks.views import VIEWS
 
 _HEAD = f"""# Tables and views

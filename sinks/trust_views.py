@@ -7,7 +7,7 @@ Never: a count of batches where rows can be counted: a row that somebody deleted
 
 from schemas.families import FAMILIES
 from sinks.ddl import RETENTION
-from sinks.tables import DATABASE
+from sinks.table import DATABASE
 from sinks.view import View
 
 _SERIES = "tenant_id, kpi, window, by, window_start"

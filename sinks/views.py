@@ -8,7 +8,9 @@ Never: an answer that depends on which parts the engine has merged so far.
 from schemas.identity import LATE_SQL
 from schemas.money import REPORTING_CURRENCY
 from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
-from sinks.tables import DATABASE, KPI_POINTS, TABLES
+from sinks.analyst_views import ANALYST_VIEWS
+from sinks.table import DATABASE
+from sinks.tables import KPI_POINTS, TABLES
 from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
 from sinks.view import View
 
@@ -203,4 +205,6 @@ FRIENDLY = (
         ),
     ),
 )  # fmt: skip
-VIEWS: dict[str, View] = {view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, LEDGER, CONSERVATION, *FRIENDLY)}
+VIEWS: dict[str, View] = {
+    view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, LEDGER, CONSERVATION, *FRIENDLY, *ANALYST_VIEWS)
+}

@@ -20,7 +20,6 @@ from schemas.avro_batch import SchemaById
 from schemas.families import BY_TOPIC
 from sinks.batch import Batch, First, Preparation, Prepared
 from sinks.config import SinkConfig
-from sinks.ddl import quoted
 from sinks.dedup import Array, SeenIds
 from sinks.failpoints import AFTER_BATCHES, AFTER_INSERT, BEFORE_INSERT, Failpoints
 from sinks.patience import Patience
@@ -28,7 +27,7 @@ from sinks.positions import QUERY_PREFIX
 from sinks.sink_metrics import SinkMetrics
 from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, table_of
 from sinks.store import Store
-from sinks.tables import DATABASE
+from sinks.table import DATABASE, quoted
 
 #: An insert that touches more months than this is split.
 MAX_MONTHS = 50

@@ -2,7 +2,7 @@ ALTER TABLE footlights.kpi_points ADD COLUMN IF NOT EXISTS `cause` Nullable(Stri
 ;
 ALTER TABLE footlights.kpi_points COMMENT COLUMN `reason` 'Why a revision was made: late, refund, definition, backfill, duplicate, erasure or identity_merge.'
 ;
-ALTER TABLE footlights.kpi_points COMMENT COLUMN `completeness` 'Share of the window that the watermarks of the source partitions have covered, their mean, 0 to 1; 1 once final.'
+ALTER TABLE footlights.kpi_points COMMENT COLUMN `completeness` 'Share of the window that the watermarks of the source partitions have covered, their mean, 0 to 1; a final value has 1, less only when a partition began late.'
 ;
 ALTER TABLE footlights.events_interaction ADD PROJECTION IF NOT EXISTS counted (SELECT _topic, _partition, _batch_first, source, count() GROUP BY _topic, _partition, _batch_first, source)
 ;

@@ -20,7 +20,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from sinks.config import SinkConfig
 from sinks.migrate import migrate
-from sinks.tables import DATABASE, TABLES
+from sinks.table import DATABASE
+from sinks.tables import TABLES
 from tests.sinks.traffic import FAMILY, TOPIC, Traffic, ends
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from schemas.kpis import KPIS
+from sinks.daily import MATERIALISED
 from sinks.errors import MigrationError
 from sinks.migrate import LOCK, Migration, migrate, migrations
-from sinks.tables import DATABASE, TABLES
+from sinks.table import DATABASE
+from sinks.tables import TABLES
 from sinks.views import VIEWS
 
 pytestmark = pytest.mark.clickhouse
@@ -25,7 +27,7 @@ def test_a_second_run_applies_nothing(store: Any) -> None:
 
 def test_every_column_of_every_table_and_view_has_a_comment(store: Any) -> None:
     found = rows(store, f"SELECT table, name, comment FROM system.columns WHERE database = '{DATABASE}'")
-    assert {table for table, _, _ in found} == {*TABLES, *VIEWS}
+    assert {table for table, _, _ in found} == {*TABLES, *VIEWS, *(m.name for m in MATERIALISED)}
     assert [(table, name) for table, name, comment in found if len(comment) < 4] == []
     described = rows(store, f"SELECT name, comment FROM system.tables WHERE database = '{DATABASE}'")
     assert [name for name, comment in described if not comment] == []

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from schemas.avro_batch import frame_header
 from schemas.families import INTERNAL
-from sinks.tables import DATABASE
+from sinks.table import DATABASE
 from tests.sinks.conftest import Bench, renew
 from tests.sinks.traffic import START_MS, record
 

@@ -1,0 +1,151 @@
+"""Views that read like sentences: what analysts ask for most.
+
+In: the event tables, `user_days`, `kpi_history`.
+Out: ANALYST_VIEWS.
+Never: a figure of its own: what a KPI says, its view says as well.
+
+Days of these views are of UTC, but for those that stand on `user_days`, whose days are of the reporting zone.
+"""
+
+from schemas.money import REPORTING_CURRENCY
+from sinks.table import DATABASE
+from sinks.view import View
+
+_ACTORS = " UNION ALL ".join(
+    f"SELECT tenant_id, coalesce(user_id, anonymous_id) AS person, occurred_at, event_name, {crash} AS crash "
+    f"FROM {DATABASE}.events_{family} WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL"
+    for family, crash in (
+        ("interaction", "0"), ("commerce", "0"), ("attendance", "0"), ("feedback", "0"), ("performance", "event_name = 'crash'"),
+    )
+)  # fmt: skip
+#: A break of 30 minutes ends a session, and so does its 24th hour.
+_IDLE_S, _CAP_S = 1_800, 86_400
+_RUNS = (
+    "SELECT *, sum(starts) OVER (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS UNBOUNDED PRECEDING) AS run FROM ("
+    "SELECT *, toUInt8(row_number() OVER w = 1 OR dateDiff('millisecond', lagInFrame(occurred_at) OVER w, occurred_at) > "
+    f"{_IDLE_S * 1000}) AS starts FROM ({_ACTORS}) "
+    "WINDOW w AS (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING))"
+)
+_CUT = (
+    "SELECT *, intDiv(dateDiff('second', min(occurred_at) OVER (PARTITION BY tenant_id, person, run), occurred_at), "
+    f"{_CAP_S}) AS piece FROM ({_RUNS})"
+)
+_RETURNS = f"""
+SELECT tenant_id, cohort_day, n, uniqExact(person) AS people,
+    uniqExactIf(person, has(days, cohort_day + n)) AS returned,
+    uniqExactIf(person, arrayExists(d -> d >= cohort_day + n, days)) AS returned_on_or_after,
+    uniqExactIf(person, arrayExists(d -> d > cohort_day AND d <= cohort_day + n, days)) AS returned_within,
+    returned / people AS retention_ratio, cohort_day + n < newest AS complete
+FROM (
+    SELECT tenant_id, person, groupUniqArray(day) AS days, min(day) AS cohort_day FROM {DATABASE}.user_days
+    WHERE active = 1 GROUP BY tenant_id, person
+) AS people CROSS JOIN (SELECT arrayJoin([1, 2, 3, 4, 5, 6, 7, 14, 21, 28, 30, 60, 90]) AS n) AS steps
+INNER JOIN (SELECT tenant_id, max(day) AS newest FROM {DATABASE}.user_days GROUP BY tenant_id) AS ends USING (tenant_id)
+WHERE cohort_day + n <= newest
+GROUP BY tenant_id, cohort_day, n, newest
+"""  # fmt: skip
+_SALES = f"""
+SELECT tenant_id, hosted_event_id, anyLast(host_id) AS host_id, anyLast(category) AS category, anyLast(city) AS city,
+    max(capacity) AS capacity, fromUnixTimestamp64Milli(max(starts_at_ms), 'UTC') AS starts_at,
+    toBool(max(event_name = 'hosted_event_cancelled')) AS cancelled, toBool(max(event_name = 'hosted_event_sold_out')) AS sold_out
+FROM {DATABASE}.events_listing WHERE _excluded = '' AND hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id
+"""
+
+ANALYST_VIEWS = (
+    View(
+        "kpi_daily",
+        "Each KPI's figure of each calendar day of the reporting zone, with what is known about it.",
+        {
+            "tenant_id": "Tenant.", "day": "Calendar day of the reporting zone.", "kpi": "Name; metric_definitions explains it.",
+            "by": "Dimensions, key=value; empty for the whole.", "value": "The figure; null at a zero base.", "unit": "Its unit.",
+            "final": "False while the day is not over, or may still change.",
+            "revision": "How often the final figure was restated.",
+            "completeness": "Share of the day that the watermark has passed.", "late_ratio": "Share of rows that came late.",
+        },
+        "SELECT tenant_id, toDate(window_start + INTERVAL 12 HOUR) AS day, kpi, by, value, unit, final, revision, completeness, "
+        f"late_ratio FROM {DATABASE}.kpi_history AS points LEFT JOIN (SELECT kpi, argMax(unit, updated_at) AS unit "
+        f"FROM {DATABASE}.metric_definitions GROUP BY kpi) AS definitions USING (kpi) WHERE window = '1d'",
+    ),
+    View(
+        "sessions",
+        "Visits of people: records no more than 30 minutes apart, at most 24 hours; it counts on the day on which it starts.",
+        {
+            "tenant_id": "Tenant.", "person": "Pseudonym of the user, else of the visitor.", "started_at": "First record, UTC.",
+            "ended_at": "Last record, UTC.", "length_s": "Seconds between them; 0 for a single record.", "records": "Records.",
+            "page_views": "Pages seen.", "purchases": "Purchases.", "crashes": "Crashes of the app.",
+            "engaged": "Longer than 10 s, or two pages, or a purchase.",
+        },
+        "SELECT tenant_id, person, min(occurred_at) AS started_at, max(occurred_at) AS ended_at, "
+        "dateDiff('millisecond', started_at, ended_at) / 1000 AS length_s, count() AS records, "
+        "countIf(event_name = 'page_view') AS page_views, countIf(event_name = 'ticket_purchased') AS purchases, "
+        "sum(crash) AS crashes, length_s > 10 OR page_views >= 2 OR purchases > 0 AS engaged "
+        f"FROM ({_CUT}) GROUP BY tenant_id, person, run, piece",
+    ),
+    View(
+        "funnel_checkout",
+        "People by day (UTC) and how far they came: a page, a checkout, a payment that went through, tickets.",
+        {
+            "tenant_id": "Tenant.", "day": "Day, UTC.", "viewers": "People who saw a page.", "starters": "Who began a checkout.",
+            "payers": "Whose payment was authorised.", "buyers": "Who bought tickets.",
+        },
+        "SELECT tenant_id, toDate(occurred_at) AS day, uniqExactIf(person, event_name = 'page_view') AS viewers, "
+        "uniqExactIf(person, event_name = 'checkout_started') AS starters, "
+        "uniqExactIf(person, event_name = 'payment_authorised') AS payers, "
+        "uniqExactIf(person, event_name = 'ticket_purchased') AS buyers FROM ("
+        + " UNION ALL ".join(
+            f"SELECT tenant_id, occurred_at, event_name, coalesce(user_id, anonymous_id) AS person FROM {DATABASE}.events_{family} "
+            f"WHERE _excluded = '' AND NOT automatic AND event_name IN {names}"
+            for family, names in (
+                ("interaction", "('page_view')"), ("commerce", "('checkout_started', 'payment_authorised', 'ticket_purchased')"),
+            )
+        )
+        + ") GROUP BY tenant_id, day",
+    ),
+    View(
+        "cohort_retention",
+        "Of the people first seen on a day, how many came back n days later. Days of the reporting zone.",
+        {
+            "tenant_id": "Tenant.", "cohort_day": "Day on which these people were first active.", "n": "Days later.",
+            "people": "People of the cohort.", "returned": "Active exactly n days later.",
+            "returned_on_or_after": "Active n days later or at any time after (unbounded retention).",
+            "returned_within": "Active on any day after the first, up to n days later (rolling retention).",
+            "retention_ratio": "returned ÷ people.", "complete": "False while the n-th day is not over.",
+        },
+        _RETURNS,
+    ),
+    View(
+        "hosted_event_sales",
+        f"Each hosted event with its sales and its door. Money in minor units of {REPORTING_CURRENCY}.",
+        {
+            "tenant_id": "Tenant.", "hosted_event_id": "Hosted event.", "host_id": "Host.", "category": "Category.",
+            "city": "City.", "capacity": "Places.", "starts_at": "Begin, UTC.", "cancelled": "Whether it was cancelled.",
+            "sold_out": "Whether it was sold out.", "tickets": "Tickets sold.", "gross_minor": "Purchases.",
+            "sell_through_ratio": "Tickets ÷ capacity.", "checked_in": "Distinct tickets let in.",
+            "attendance_ratio": "Checked in ÷ tickets sold.",
+        },
+        "SELECT tenant_id, hosted_event_id, host_id, category, city, capacity, starts_at, cancelled, sold_out, tickets, "
+        "gross_minor, tickets / nullIf(capacity, 0) AS sell_through_ratio, checked_in, "
+        "checked_in / nullIf(tickets, 0) AS attendance_ratio "
+        f"FROM ({_SALES}) AS listed LEFT JOIN (SELECT tenant_id, hosted_event_id, sum(quantity) AS tickets, "
+        f"sum(reporting_minor) AS gross_minor FROM {DATABASE}.events_commerce WHERE _excluded = '' "
+        "AND event_name = 'ticket_purchased' GROUP BY tenant_id, hosted_event_id) AS sold USING (tenant_id, hosted_event_id) "
+        "LEFT JOIN (SELECT tenant_id, hosted_event_id, uniqExact(ticket_id) AS checked_in "
+        f"FROM {DATABASE}.events_attendance WHERE _excluded = '' AND event_name = 'ticket_checked_in' "
+        "GROUP BY tenant_id, hosted_event_id) AS door USING (tenant_id, hosted_event_id)",
+    ),
+    View(
+        "api_health",
+        "Timed operations by hour (UTC): requests, failures, times.",
+        {
+            "tenant_id": "Tenant.", "hour": "Hour, UTC.", "component": "Component.", "operation": "Operation.",
+            "requests": "Operations.", "errors": "Those with status 500 and above, or an error.",
+            "error_ratio": "errors ÷ requests.",
+            "p50_ms": "Median time.", "p95_ms": "95th percentile.",
+        },
+        "SELECT tenant_id, toStartOfHour(occurred_at) AS hour, component, operation, count() AS requests, "
+        "countIf(coalesce(status, 200) >= 500 OR error IS NOT NULL) AS errors, errors / requests AS error_ratio, "
+        "quantile(0.5)(response_time_ms) AS p50_ms, quantile(0.95)(response_time_ms) AS p95_ms "
+        f"FROM {DATABASE}.events_performance WHERE _excluded = '' AND event_name = 'operation_timed' "
+        "GROUP BY tenant_id, hour, component, operation",
+    ),
+)  # fmt: skip

@@ -1,0 +1,122 @@
+"""Who did what on which day: kept by materialised views while rows come in, so that questions about people read days, not events.
+
+In: the event tables.
+Out: USER_DAYS, MATERIALISED.
+Never: a sum: greatest and least values come out the same however often a row is inserted.
+
+A day is a calendar day of the reporting zone that stood in the settings when the table was made; another zone needs it made anew.
+"""
+
+from dataclasses import dataclass
+
+from schemas.families import FAMILIES
+from sinks.table import DATABASE, TIME, Column, Table, quoted
+
+#: Stands in migrations for the reporting zone.
+ZONE = "{zone}"
+_AT = "fromUnixTimestamp64Milli(occurred_at_ms, 'UTC')"
+_FLAG = "SimpleAggregateFunction(max, UInt8)"
+#: What a row of a family says of its person's day; families that are left out make nobody active.
+_SAYS: dict[str, dict[str, str]] = {
+    "interaction": {"active": "1"},
+    "commerce": {"active": "1", "bought": "event_name = 'ticket_purchased'"},
+    "attendance": {"active": "1"},
+    "feedback": {"active": "1"},
+    "performance": {
+        "crashed": "event_name = 'crash'",
+        "met_error": "coalesce(status, 200) >= 500 OR error IS NOT NULL",
+    },
+}
+_FLAGS = {
+    "active": "1 when there was an interaction, commerce, attendance or feedback record.",
+    "bought": "1 when tickets were bought.",
+    "crashed": "1 when the app crashed.",
+    "met_error": "1 when an operation failed for the person.",
+}
+USER_DAYS = Table(
+    "user_days",
+    "Each person's days: what they did on a calendar day of the reporting zone. Bots are left out. Group or use max(): parts that "
+    "are not merged yet hold a day more than once.",
+    (
+        Column("tenant_id", "LowCardinality(String)", "Tenant."),
+        Column("day", "Date", "Calendar day of the reporting zone."),
+        Column("person", "String", "Pseudonym of the user, else of the visitor who is not signed in."),
+        *(Column(name, _FLAG, comment) for name, comment in _FLAGS.items()),
+        Column("first_at", f"SimpleAggregateFunction(min, {TIME})", "First record of the day, UTC."),
+        Column("last_at", f"SimpleAggregateFunction(max, {TIME})", "Last record of the day, UTC."),
+        Column(
+            "touched_at",
+            "SimpleAggregateFunction(max, DateTime)",
+            "Clock of the store at the last change.",
+            "DEFAULT now()",
+        ),
+    ),
+    order_by="(tenant_id, day, person)",
+    engine="AggregatingMergeTree",
+    partition_by="toYYYYMM(day)",
+    expires="touched_at",
+)
+
+
+@dataclass(frozen=True)
+class Materialised:
+    """A view that writes what comes into one table into another."""
+
+    name: str
+    source: str
+    target: str
+    select: str
+
+    @property
+    def create(self) -> str:
+        """Its statement."""
+        columns = ", ".join(
+            f"{c.name} {_plain(c.type)} COMMENT {quoted(c.comment)}" for c in USER_DAYS.columns if c.name in _COLUMNS
+        )
+        return (
+            f"CREATE MATERIALIZED VIEW {DATABASE}.{self.name} TO {DATABASE}.{self.target} ({columns}) AS {self.select} "
+            f"COMMENT {quoted(f'Writes {self.target} while rows come into {self.source}; read that table.')}"
+        )
+
+    @property
+    def fill(self) -> str:
+        """The statement that takes in what its source held before."""
+        return f"INSERT INTO {DATABASE}.{self.target} ({', '.join(_COLUMNS)}) {self.select}"
+
+
+def _plain(kind: str) -> str:
+    """The type of a value, without the function that merges it."""
+    return kind.partition(", ")[2].removesuffix(")") if kind.startswith("Simple") else kind
+
+
+_COLUMNS = ("tenant_id", "day", "person", *_FLAGS, "first_at", "last_at")
+
+
+def _user_days(family: str) -> Materialised:
+    says = _SAYS[family]
+    flags = ", ".join(
+        f"max(toUInt8({says[name]})) AS {name}" if name in says else f"toUInt8(0) AS {name}" for name in _FLAGS
+    )
+    return Materialised(
+        f"user_days_of_{family}",
+        f"events_{family}",
+        USER_DAYS.name,
+        f"SELECT tenant_id, toDate({_AT}, '{ZONE}') AS day, assumeNotNull(coalesce(user_id, anonymous_id)) AS person, {flags}, "
+        f"min({_AT}) AS first_at, max({_AT}) AS last_at FROM {DATABASE}.events_{family} "
+        "WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL GROUP BY tenant_id, day, person",
+    )
+
+
+MATERIALISED: tuple[Materialised, ...] = tuple(_user_days(family) for family in FAMILIES if family in _SAYS)
+
+
+def main() -> None:
+    """Print the statements, to start a migration from."""
+    from sinks.ddl import create_sql
+
+    statements = [create_sql(USER_DAYS), *(m.create for m in MATERIALISED), *(m.fill for m in MATERIALISED)]
+    print("\n;\n\n".join(statements) + "\n;")
+
+
+if __name__ == "__main__":
+    main()

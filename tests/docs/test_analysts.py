@@ -1,0 +1,108 @@
+"""docs/analysts.md: every query runs on a year of rows and answers something; some answers are counted again another way."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import pytest
+
+from benchmarks.generated_rows import fill
+from sinks.migrate import migrate
+
+pytestmark = pytest.mark.clickhouse
+
+PAGE = (Path(__file__).parents[2] / "docs" / "analysts.md").read_text()
+QUESTIONS = dict(re.findall(r"\*\*(\d+)\. .*?```sql\n(.*?)```", PAGE, re.DOTALL))
+#: These read what only a running stream writes.
+OF_THE_STREAM = {"1", "19", "20"}
+
+
+@pytest.fixture(scope="module")
+def client(clickhouse_url: str) -> Iterator[Any]:
+    """A year of 120,000 generated rows, the last of them an hour ago."""
+    made = clickhouse_connect.get_client(dsn=f"{clickhouse_url}/default")
+    made.command("DROP DATABASE IF EXISTS footlights")
+    migrate(made)
+    fill(made, 120_000, end_ms=int(time.time() * 1000) - 3_600_000)
+    yield made
+    made.command("DROP DATABASE footlights")
+    migrate(made)
+    made.close()
+
+
+def ask(client: Any, sql: str) -> list[tuple[Any, ...]]:
+    return list(client.query(sql, settings={"database": "footlights"}).result_rows)
+
+
+def test_there_are_twenty() -> None:
+    assert list(QUESTIONS) == [str(n) for n in range(1, 21)]
+
+
+@pytest.mark.parametrize("number", QUESTIONS)
+def test_each_question_is_answered(client: Any, number: str) -> None:
+    rows = ask(client, QUESTIONS[number])
+    assert rows or number in OF_THE_STREAM
+
+
+def test_people_of_a_day_are_those_of_the_events(client: Any) -> None:
+    union = " UNION ALL ".join(
+        f"SELECT occurred_at, user_id, automatic FROM events_{f}"
+        for f in ("interaction", "commerce", "attendance", "feedback")
+    )
+    by_events = ask(
+        client,
+        f"SELECT toDate(occurred_at) AS day, uniqExact(user_id) FROM ({union}) WHERE NOT automatic "
+        "AND occurred_at >= toStartOfDay(now()) - INTERVAL 6 DAY GROUP BY day ORDER BY day",
+    )
+    assert ask(client, QUESTIONS["2"]) == by_events != []
+
+
+def test_retention_is_what_a_loop_over_people_counts(client: Any) -> None:
+    days: dict[str, set[Any]] = {}
+    for person, day in ask(client, "SELECT DISTINCT person, day FROM user_days WHERE active = 1"):
+        days.setdefault(person, set()).add(day)
+    newest = max(max(d) for d in days.values())
+    found = ask(
+        client,
+        "SELECT cohort_day, n, people, returned, returned_on_or_after, returned_within, complete FROM cohort_retention",
+    )
+    assert len(found) > 1_000
+    for cohort_day, n, people, returned, after, within, complete in found[:: len(found) // 200]:
+        mine = [{(d - cohort_day).days for d in held} for held in days.values() if min(held) == cohort_day]
+        assert (people, returned) == (len(mine), sum(n in m for m in mine))
+        assert after == sum(max(m) >= n for m in mine)
+        assert within == sum(any(0 < d <= n for d in m) for m in mine)
+        assert bool(complete) is ((newest - cohort_day).days > n)
+
+
+def test_sessions_are_what_a_loop_over_records_cuts(client: Any) -> None:
+    union = " UNION ALL ".join(
+        f"SELECT user_id AS person, occurred_at_ms AS ms FROM events_{f} WHERE NOT automatic"
+        for f in ("interaction", "commerce", "attendance", "feedback", "performance")
+    )
+    rows = ask(client, f"SELECT person, ms FROM ({union}) ORDER BY person, ms")
+    cut: dict[str, list[list[int]]] = {}
+    for person, ms in rows:
+        mine = cut.setdefault(person, [])
+        if mine and ms - mine[-1][-1] <= 1_800_000 and ms - mine[-1][0] < 86_400_000:
+            mine[-1].append(ms)
+        else:
+            mine.append([ms])
+    assert any(len(session) > 1 for mine in cut.values() for session in mine)
+    want = sorted((p, s[0], s[-1], len(s)) for p, mine in cut.items() for s in mine)
+    got = ask(
+        client,
+        "SELECT person, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at), records FROM sessions",
+    )
+    assert sorted(got) == want
+
+
+def test_revenue_is_the_sum_of_its_rows(client: Any) -> None:
+    [(gross, tickets)] = ask(client, "SELECT sum(gross_minor), sum(tickets) FROM revenue_by_day")
+    assert [(gross, tickets)] == ask(client, "SELECT sum(reporting_minor), sum(quantity) FROM purchases")
+    [(sold,)] = ask(client, "SELECT sum(tickets) FROM hosted_event_sales")
+    known = "hosted_event_id IN (SELECT hosted_event_id FROM events_listing)"
+    assert [(sold,)] == ask(client, f"SELECT sum(quantity) FROM purchases WHERE {known}")
