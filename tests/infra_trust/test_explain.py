@@ -16,8 +16,8 @@ from tests.infra_trust.test_backfill import NAME, Flow
 pytestmark = pytest.mark.clickhouse
 NEWEST = """
 SELECT window, by, toString(window_start) AS window_start, toUnixTimestamp64Milli(kpi_history.window_start) AS start_ms,
-    toUnixTimestamp64Milli(kpi_history.window_end) AS end_ms, value, revision, final, toString(watermark) AS watermark, completeness,
-    late_ratio, rows, definition_version, toString(published_at) AS published_at
+    toUnixTimestamp64Milli(kpi_history.window_end) AS end_ms, value, revision, final,
+    toString(watermark) AS watermark, completeness, late_ratio, rows, definition_version, toString(published_at) AS published_at
 FROM footlights.kpi_history WHERE kpi = '{kpi}' AND tenant_id = 'default' AND {where} ORDER BY revision DESC, window_start LIMIT 1
 """
 
