@@ -36,7 +36,11 @@ FROM footlights.kpi_points WHERE {series}
 
 @dataclass
 class Story:
-    """What is known of one figure. `operands` and the events are empty for a cohort metric: its SQL is the story."""
+    """What is known of one figure.
+
+    `rows` are those of its families in the window now; the point's may be fewer, since a value that stays the same is not published
+    again. `operands` and the events are empty for a cohort metric: its SQL is the story.
+    """
 
     metric: Metric
     window: str
@@ -50,6 +54,7 @@ class Story:
     operands: list[dict[str, Any]] = field(default_factory=list)
     recomputed: float | None = None
     agrees: bool | None = None
+    rows: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     late_rows: list[dict[str, Any]] = field(default_factory=list)
     excluded: list[dict[str, Any]] = field(default_factory=list)
@@ -94,7 +99,7 @@ def _recompute(story: Story, store: Store, kpi: Kpi, zone: str) -> None:
     last = bucket_of(story.end_ms - 1, window.level, zone)
     axis = axis_of(buckets, kpi, by, (story.tenant, *values), last - window.length + 1, last)
     found = evaluate(kpi, axis, window.length)
-    value = float(found.value[0])
+    value, story.rows = float(found.value[0]), int(found.rows[0])
     story.recomputed = None if np.isnan(value) or not found.rows[0] else value
     story.agrees = bits(story.recomputed) == bits(story.point["value"])
     for operand, held in operands(kpi, axis, window.length).items():

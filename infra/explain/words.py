@@ -68,7 +68,9 @@ def _trust(story: Story) -> Iterator[str]:
     covered = "unknown" if point["completeness"] is None else f"{point['completeness']:.1%}"
     late = "unknown" if point["late_ratio"] is None else f"{point['late_ratio']:.2%}"
     yield f"  event time is complete up to {point['watermark'] or 'nobody knows'}; {covered} of the window was covered"
-    yield f"  {point['rows']:,} rows of its families lie in the window, {late} of them came late"
+    yield f"  {point['rows']:,} rows of its families lay in the window then, {late} of them late"
+    if story.rows not in (None, point["rows"]):
+        yield f"  {story.rows:,} lie there now; a value that stays the same is not published again"
     if story.duplicates:
         yield f"  {story.duplicates['rows']:,} repeats were kept out of the window"
 

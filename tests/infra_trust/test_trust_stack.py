@@ -95,11 +95,8 @@ def test_the_stamp_is_complete(stack: Platform) -> None:
     )
     component, operation = by["by"].split(",operation=")
     told = story(stack, "error_ratio", "--window", "24h", "--by", component, "--by", f"operation={operation}")
-    assert (
-        told["agrees"]
-        and told["by"] == by["by"]
-        and sum(row["rows"] for row in told["events"]) == told["point"]["rows"]
-    )
+    assert told["agrees"] and told["by"] == by["by"] and told["rows"] >= told["point"]["rows"] > 0
+    assert sum(row["rows"] for row in told["events"]) == told["rows"]
     assert shown[0]["definition_version"] == 1 and shown[0]["watermark"].startswith("2026-03-02 06:")
 
 
