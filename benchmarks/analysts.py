@@ -54,8 +54,8 @@ def main() -> int:
             process.wait(60)
     table = "\n".join(
         [
-            f"{sum(counts.values()):,} rows over a year, {size} on disk, the embedded engine on two shared cores; seconds, best and",
-            f"worst of {RUNS} runs. Written by `python -m benchmarks.analysts --write`.",
+            f"{sum(counts.values()):,} rows over a year, {size} on disk, the embedded engine on two shared cores; seconds,",
+            f"best and worst of {RUNS} runs. Written by `python -m benchmarks.analysts --write`.",
             "",
             "| | question | best | worst |",
             "|---|---|---|---|",

@@ -1,7 +1,7 @@
 """Who did what on which day: kept by materialised views while rows come in, so that questions about people read days, not events.
 
 In: the event tables.
-Out: USER_DAYS, MATERIALISED.
+Out: USER_DAYS, USER_FIRST_DAYS, MATERIALISED.
 Never: a sum: greatest and least values come out the same however often a row is inserted.
 
 A day is a calendar day of the reporting zone that stood in the settings when the table was made; another zone needs it made anew.
@@ -58,38 +58,59 @@ USER_DAYS = Table(
 )
 
 
+USER_FIRST_DAYS = Table(
+    "user_first_days",
+    "The first day on which each person was active. Use min(): parts that are not merged yet hold a person more than once.",
+    (
+        Column("tenant_id", "LowCardinality(String)", "Tenant."),
+        Column("person", "String", "Pseudonym of the user, else of the visitor who is not signed in."),
+        Column("first_day", "SimpleAggregateFunction(min, Date)", "First active day, of the reporting zone."),
+        Column(
+            "touched_at",
+            "SimpleAggregateFunction(max, DateTime)",
+            "Clock of the store at the last change.",
+            "DEFAULT now()",
+        ),
+    ),
+    order_by="(tenant_id, person)",
+    engine="AggregatingMergeTree",
+    expires="touched_at",
+)
+
+
 @dataclass(frozen=True)
 class Materialised:
     """A view that writes what comes into one table into another."""
 
     name: str
     source: str
-    target: str
+    target: Table
     select: str
+
+    @property
+    def _columns(self) -> list[Column]:
+        return [c for c in self.target.columns if c.name != "touched_at"]
 
     @property
     def create(self) -> str:
         """Its statement."""
-        columns = ", ".join(
-            f"{c.name} {_plain(c.type)} COMMENT {quoted(c.comment)}" for c in USER_DAYS.columns if c.name in _COLUMNS
-        )
+        columns = ", ".join(f"{c.name} {_plain(c.type)} COMMENT {quoted(c.comment)}" for c in self._columns)
+        doc = f"Writes {self.target.name} while rows come into {self.source}; read that table."
         return (
-            f"CREATE MATERIALIZED VIEW {DATABASE}.{self.name} TO {DATABASE}.{self.target} ({columns}) AS {self.select} "
-            f"COMMENT {quoted(f'Writes {self.target} while rows come into {self.source}; read that table.')}"
+            f"CREATE MATERIALIZED VIEW {DATABASE}.{self.name} TO {DATABASE}.{self.target.name} ({columns}) AS {self.select} "
+            f"COMMENT {quoted(doc)}"
         )
 
     @property
     def fill(self) -> str:
         """The statement that takes in what its source held before."""
-        return f"INSERT INTO {DATABASE}.{self.target} ({', '.join(_COLUMNS)}) {self.select}"
+        names = ", ".join(c.name for c in self._columns)
+        return f"INSERT INTO {DATABASE}.{self.target.name} ({names}) {self.select}"
 
 
 def _plain(kind: str) -> str:
     """The type of a value, without the function that merges it."""
     return kind.partition(", ")[2].removesuffix(")") if kind.startswith("Simple") else kind
-
-
-_COLUMNS = ("tenant_id", "day", "person", *_FLAGS, "first_at", "last_at")
 
 
 def _user_days(family: str) -> Materialised:
@@ -100,21 +121,30 @@ def _user_days(family: str) -> Materialised:
     return Materialised(
         f"user_days_of_{family}",
         f"events_{family}",
-        USER_DAYS.name,
+        USER_DAYS,
         f"SELECT tenant_id, toDate({_AT}, '{ZONE}') AS day, assumeNotNull(coalesce(user_id, anonymous_id)) AS person, {flags}, "
         f"min({_AT}) AS first_at, max({_AT}) AS last_at FROM {DATABASE}.events_{family} "
         "WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL GROUP BY tenant_id, day, person",
     )
 
 
-MATERIALISED: tuple[Materialised, ...] = tuple(_user_days(family) for family in FAMILIES if family in _SAYS)
+_FIRST_DAYS = Materialised(
+    "user_first_days_of_user_days",
+    USER_DAYS.name,
+    USER_FIRST_DAYS,
+    f"SELECT tenant_id, person, min(day) AS first_day FROM {DATABASE}.user_days WHERE active = 1 GROUP BY tenant_id, person",
+)
+_USER_DAYS = tuple(_user_days(family) for family in FAMILIES if family in _SAYS)
+MATERIALISED: tuple[Materialised, ...] = (*_USER_DAYS, _FIRST_DAYS)
 
 
 def main() -> None:
     """Print the statements, to start a migration from."""
     from sinks.ddl import create_sql
 
-    statements = [create_sql(USER_DAYS), *(m.create for m in MATERIALISED), *(m.fill for m in MATERIALISED)]
+    tables = (USER_DAYS, USER_FIRST_DAYS)
+    # What fills the days passes on to the first days.
+    statements = [*map(create_sql, tables), *(m.create for m in MATERIALISED), *(m.fill for m in _USER_DAYS)]
     print("\n;\n\n".join(statements) + "\n;")
 
 

@@ -12,7 +12,7 @@ from schemas.families import BYTES, FAMILIES, INTERNAL, Family, Field, Record
 from schemas.identity import SHARD_SQL
 from schemas.money import REPORTING, REPORTING_CURRENCY, reporting_sql
 from schemas.sentiment import SENTIMENT
-from sinks.daily import USER_DAYS
+from sinks.daily import USER_DAYS, USER_FIRST_DAYS
 from sinks.table import DEDUPLICATION_WINDOW, TIME, Column, Table
 
 COUNTS = "Map(String, UInt64)"
@@ -253,7 +253,7 @@ EVENTS: dict[str, Table] = {family.topic: _events(family) for family in FAMILIES
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, BATCHES, LEASES, USER_DAYS,
+        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, BATCHES, LEASES, USER_DAYS, USER_FIRST_DAYS,
         METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

@@ -106,3 +106,12 @@ def test_revenue_is_the_sum_of_its_rows(client: Any) -> None:
     [(sold,)] = ask(client, "SELECT sum(tickets) FROM hosted_event_sales")
     known = "hosted_event_id IN (SELECT hosted_event_id FROM events_listing)"
     assert [(sold,)] == ask(client, f"SELECT sum(quantity) FROM purchases WHERE {known}")
+
+
+def test_recent_sessions_are_those_of_all_sessions(client: Any) -> None:
+    columns = "person, started_at, ended_at, records, page_views, purchases, engaged"
+    recent = ask(client, f"SELECT {columns} FROM recent_sessions ORDER BY ALL")
+    assert recent
+    assert recent == ask(
+        client, f"SELECT {columns} FROM sessions WHERE started_at > now() - INTERVAL 2 DAY ORDER BY ALL"
+    )
