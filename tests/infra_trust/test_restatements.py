@@ -5,7 +5,7 @@ from typing import Any
 from schemas.partials import HEAD_LEVEL, RESTATEMENT, Restated, Restatement, pack_restatement
 from schemas.windows import WINDOWS
 from stream_apps.compute.kpi.points import Point
-from stream_apps.compute.kpi.restatements import PATIENCE_MS
+from stream_apps.compute.kpi.restatements import MOST_REQUESTS, PATIENCE_MS
 from tests.infra_trust.test_reasons import closed, of, sales
 from tests.stream_apps.kpis.test_stage import NOW, START, Driver, head
 
@@ -74,6 +74,16 @@ def test_a_request_waits_until_the_stage_has_read_as_far_and_holds_the_commit_ba
     assert driver.stage.requests.waiting
     driver.feed(now_ms=NOW + PATIENCE_MS)
     assert not driver.stage.requests.waiting and driver.stage.requests.expired == 1
+    assert driver.stage.clean_offset == driver.offset - 1
+
+
+def test_many_requests_are_answered_in_turns_and_all_of_them() -> None:
+    driver = Driver()
+    closed(driver)
+    asked = [request(float(n), 21, revision=n - 7) for n in range(7, 7 + MOST_REQUESTS + 2)]
+    values = [value for value, _, _ in tickets_of(driver.feed(*asked))]
+    assert values == [7.0, 8.0, 9.0, 10.0] and driver.stage.clean_offset < driver.offset - 1
+    assert [value for value, _, _ in tickets_of(driver.feed())] == [11.0, 12.0]
     assert driver.stage.clean_offset == driver.offset - 1
 
 

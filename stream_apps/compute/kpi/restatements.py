@@ -24,6 +24,8 @@ from stream_apps.compute.records import Records
 
 #: A request for rows that the stage does not reach in this time is dropped: it must not keep offsets from being committed.
 PATIENCE_MS = 600_000
+#: Requests answered in one evaluation, 2,000 windows at the most: a long history is restated in turns, not in one long pause.
+MOST_REQUESTS = 4
 
 
 @dataclass
@@ -41,10 +43,13 @@ class Requests:
             self.waiting.append((request, now_ms))
 
     def ready(self, heads: Mapping[tuple[str, int], Head], now_ms: int) -> Iterator[Restatement]:
-        """Take out the requests whose rows the stage has read."""
-        still: list[tuple[Restatement, int]] = []
+        """Take out the first requests whose rows the stage has read."""
+        taken, still = 0, list[tuple[Restatement, int]]()
         for request, since_ms in self.waiting:
-            if all((f, p) in heads and heads[f, p].offset + 1 >= following for f, p, following in request.positions):
+            if taken == MOST_REQUESTS:
+                still.append((request, since_ms))
+            elif all((f, p) in heads and heads[f, p].offset + 1 >= following for f, p, following in request.positions):
+                taken += 1
                 yield request
             elif now_ms - since_ms >= PATIENCE_MS:
                 self.expired += 1

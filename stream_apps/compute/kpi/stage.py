@@ -163,7 +163,7 @@ class KpiStage:
         return bool(self.contributions.changes.of) or bool(self._left)
 
     def evaluate(self, now_ms: int, *, quiet: bool) -> int:
-        """Compute the points that are due, to go with the next checkpoint; returns how many.
+        """Compute the points that are due, to go with the next checkpoint; returns how many, and how many requests were answered.
 
         `quiet` says that nothing came since the last time: then every changed open window is due, not only each series' newest.
         """
@@ -194,8 +194,10 @@ class KpiStage:
         if not self._full:  # all closed windows had their turn
             self.contributions.causes = Causes()
         self._left = left
+        answered = 0
         for request in self.requests.ready(self._watermarks.heads(), now_ms):
             self._restate(request, now_ms)
+            answered += 1
         if left:
             self._left_since_ms = now_ms if self._left_since_ms is None or overdue else self._left_since_ms
         elif self.requests.waiting:
@@ -206,7 +208,7 @@ class KpiStage:
         if not left:
             self._clean_done = dict(self._done)
         self.contributions.evict()
-        return len(self._points) - before
+        return len(self._points) - before + answered
 
     def _reached(self, due: Due) -> None:
         for task in self._tasks:
