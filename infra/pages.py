@@ -7,6 +7,8 @@ Never: a fact that is not in a declaration.
 
 from schemas.aggregates import Count, Quantile, Sum, Uniq
 from schemas.catalogue import MEASURES
+from schemas.cohort_metric import CohortMetric
+from schemas.cohorts import COHORTS
 from schemas.kpis import KPIS, Kpi
 from schemas.measures import Measure
 from schemas.metric import Alert
@@ -30,6 +32,17 @@ def kpis_page() -> str:
         "|---|---|---|---|---|---|---|---|",
         *(_kpi(k) for k in KPIS.values()),
         "",
+        "## Cohort metrics",
+        "",
+        "Figures of calendar days that no stream of partials can give: exact counts by SQL over days of people and events",
+        "(`schemas/cohorts.py`; `metric_definitions` has the SQL), run every `FOOTLIGHTS_COHORTS_S` seconds by the worker that owns",
+        "the KPI stage, and published to the same topic. A figure is open until its day, and the days that it waits for, are over;",
+        "a later change is a revision.",
+        "",
+        "| metric | kind | unit | looks back | waits | good | alert | what it says |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_cohort(m) for m in COHORTS.values()),
+        "",
         "## Measures",
         "",
         "| measure | of | aggregate | where | by | what it says |",
@@ -44,6 +57,15 @@ def _kpi(kpi: Kpi) -> str:
     by = f" By {', '.join('/'.join(d) for d in kpi.by)}." if kpi.by else ""
     alert = _alert(kpi.alert) if kpi.alert else ""
     return f"| `{kpi.name}` | {kpi.kind} | {kpi.unit} | {windows} | `{kpi.definition}` | {kpi.good} | {alert} | {kpi.help}{by} |"
+
+
+def _cohort(metric: CohortMetric) -> str:
+    alert = _alert(metric.alert) if metric.alert else ""
+    by = f" By {', '.join('/'.join(d) for d in metric.by)}." if metric.by else ""
+    days = f"{metric.looks_back_days} d" if metric.looks_back_days else ""
+    waits = f"{metric.matures_days} d" if metric.matures_days else ""
+    told = f"{metric.kind} | {metric.unit} | {days} | {waits} | {metric.good} | {alert}"
+    return f"| `{metric.name}` | {told} | {metric.help}{by} |"
 
 
 def _alert(alert: Alert) -> str:

@@ -29,6 +29,8 @@ class CohortMetric(Metric):
     ----------
     matures_days
         Days after its own that a day's figure waits for before it is final.
+    ripens
+        Whether a row of any of these days changes the figure, and not of the last of them alone.
     looks_back_days
         How many days before its own a day's figure is computed from: a late row changes the figures of as many days after it.
     whole
@@ -36,6 +38,7 @@ class CohortMetric(Metric):
     """
 
     matures_days: int = 0
+    ripens: bool = False
     looks_back_days: int = 0
     whole: bool = True
 

@@ -186,12 +186,13 @@ FROM {_COMMERCE} WHERE {{on_day}} AND event_name = 'ticket_purchased' AND curren
 
 
 def _metric(
-    name: str, sql: str, unit: str, help_: str, *, back: int = 0, matures: int = 0, kind: str = KPI, good: str = "up",
+    name: str, sql: str, unit: str, help_: str, *, back: int = 0, matures: int = 0, ripens: bool = False, kind: str = KPI,
+    good: str = "up",
     owner: str = "growth", alert: Alert | None = None, by: str = "", families: tuple[str, ...] = (),
 ) -> CohortMetric:  # fmt: skip
     return CohortMetric(
         name, sql, unit, help_, kind=kind, windows=("1d",), by=((by,),) if by else (), good=good, owner=owner, alert=alert,
-        families=families, matures_days=matures, looks_back_days=back, whole=not by,
+        families=families, matures_days=matures, ripens=ripens, looks_back_days=back, whole=not by,
     )  # fmt: skip
 
 
@@ -246,7 +247,8 @@ _DECLARED = (
         families=("commerce",),
     ),
     _metric(
-        "refund_by_sale_ratio", _REFUNDED, RATIO, "Of the day's sales, the share refunded so far.", matures=35, kind=KRI,
+        "refund_by_sale_ratio", _REFUNDED, RATIO, "Of the day's sales, the share refunded so far.", matures=35, ripens=True,
+        kind=KRI,
         good="down", owner="finance", families=("commerce",),
     ),
     _metric(

@@ -49,6 +49,10 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
         from stream_apps import kpis
 
         stages.append(kpis.attach(app, config))
+        if config.clickhouse_url:
+            from stream_apps import cohorts
+
+            stages.append(cohorts.attach(app, config, kpis.GAUGES))
     return app, stages
 
 

@@ -43,6 +43,10 @@ class StreamConfig:
         Control tests only: False counts replayed rows again.
     failpoint
         Tests only: `name` or `name:n`; the process kills itself when it comes to that place for the n-th time.
+    clickhouse_url, clickhouse_user, clickhouse_password
+        The store that cohort metrics ask; empty for none, and then there are no cohort metrics.
+    cohorts_s
+        Seconds between two rounds of cohort metrics.
     """
 
     bootstrap: str
@@ -60,6 +64,10 @@ class StreamConfig:
     transport: TransportConfig = field(default_factory=TransportConfig)
     offset_rule: bool = True
     failpoint: str = ""
+    clickhouse_url: str = ""
+    clickhouse_user: str = "default"
+    clickhouse_password: str = ""
+    cohorts_s: float = 60.0
 
     def __post_init__(self) -> None:
         if len(self.dead_letter_key) != 32:

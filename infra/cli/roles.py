@@ -71,6 +71,10 @@ def worker(
             transport=transport,
             offset_rule="offset_rule" not in off,
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+            clickhouse_url=addresses.clickhouse if settings["FOOTLIGHTS_COHORTS_S"] else "",
+            clickhouse_user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
+            clickhouse_password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
+            cohorts_s=settings["FOOTLIGHTS_COHORTS_S"] or 1.0,
         )
     )
 

@@ -137,7 +137,9 @@ def _spans(expired: set[Place]) -> list[dict[str, Any]]:
 
 
 def _published(store: Store, from_ms: int | None, to_ms: int | None) -> dict[Place, float | None]:
-    where = ["true"]
+    where = [
+        f"kpi IN ({', '.join(repr(name) for name in KPIS)})"
+    ]  # cohort metrics come from the events by the same SQL
     if from_ms is not None:
         where.append(f"window_start >= fromUnixTimestamp64Milli({int(from_ms)})")
     if to_ms is not None:
