@@ -79,9 +79,7 @@ class Stack:
         migrate_topics(addresses.kafka, self.settings["FOOTLIGHTS_REPLICATION"])
         migrate_schemas(addresses.schema_registry)
         with connect(self.settings, addresses) as client:
-            migrate(
-                client, self.settings["ANALYTICS_RETENTION_DAYS"], zone=self.settings["FOOTLIGHTS_REPORTING_ZONE"]
-            )
+            migrate(client, self.settings["ANALYTICS_RETENTION_DAYS"], zone=self.settings["FOOTLIGHTS_REPORTING_ZONE"])
 
     def resume(self) -> list[str]:
         """Names of the workers that dead letters stopped; the next start of each, and only that, forgets the counters."""

@@ -16,6 +16,7 @@ KPI, MEASURE = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 #: Looks for the new KPI at every stop; the golden log has three tickets in two orders.
 LOOK = """
 import json, random
+from infra.alerts.files import all_rules
 from infra.pages import kpis_page
 from infra.verify.run import verify_store
 from schemas.kpis import KPIS
@@ -35,7 +36,7 @@ days = [p["value"] for p in kpis.history().values() if (p["kpi"], p["window"]) =
 windows = {p["window"] for p in kpis.history().values() if p["kpi"] == name}
 print(json.dumps({
     "declared": name in METRICS, "page": f"| `{name}` |" in kpis_page(), "definition": f"('{name}', 1," in _definitions_sql(),
-    "days": days, "windows": sorted(windows), "different": len(result.different),
+    "rules": [r.expr for r in all_rules() if r.name == "TicketsPerOrderHigh"], "days": days, "windows": sorted(windows), "different": len(result.different),
 }))
 engine.close()
 """
@@ -51,7 +52,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = folder / "schemas" / file
         head, mark, rest = path.read_text().partition("\n)  # fmt: skip\n")
         assert mark
-        path.write_text(f"{head}\n{declaration.rstrip()}{mark}{rest}")
+        path.write_text(f"{head}\n{declaration.rstrip()},{mark}{rest}")
     return folder
 
 
@@ -62,7 +63,8 @@ def test_one_declaration_reaches_every_stop(copy: Path) -> None:
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     assert json.loads(done.stdout) == {
-        "declared": True, "page": True, "definition": True, "days": [1.5], "windows": ["1d", "1h", "1m", "24h", "5m"],
+        "declared": True, "page": True, "definition": True,
+        "rules": ['footlights_kpi{kpi="tickets_per_order",window="1h",by=""} > 20'], "days": [1.5], "windows": ["1d", "1h", "1m", "24h", "5m"],
         "different": 0,
     }  # fmt: skip
 
