@@ -35,7 +35,7 @@ def kpis_page() -> str:
         "## Cohort metrics",
         "",
         "Figures of calendar days that no stream of partials can give: exact counts by SQL over days of people and events",
-        "(`schemas/cohorts.py`; `metric_definitions` has the SQL), run every `FOOTLIGHTS_COHORTS_S` seconds by the worker that owns",
+        "(`schemas/cohorts.py`; `metric_definitions` has the SQL), run every `FOOTLIGHTS_COHORTS_S` s by the worker that owns",
         "the KPI stage, and published to the same topic. A figure is open until its day, and the days that it waits for, are over;",
         "a later change is a revision.",
         "",

@@ -36,7 +36,8 @@ days = [p["value"] for p in kpis.history().values() if (p["kpi"], p["window"]) =
 windows = {p["window"] for p in kpis.history().values() if p["kpi"] == name}
 print(json.dumps({
     "declared": name in METRICS, "page": f"| `{name}` |" in kpis_page(), "definition": f"('{name}', 1," in _definitions_sql(),
-    "rules": [r.expr for r in all_rules() if r.name == "TicketsPerOrderHigh"], "days": days, "windows": sorted(windows), "different": len(result.different),
+    "rules": [r.expr for r in all_rules() if r.name == "TicketsPerOrderHigh"],
+    "days": days, "windows": sorted(windows), "different": len(result.different),
 }))
 engine.close()
 """
@@ -64,7 +65,8 @@ def test_one_declaration_reaches_every_stop(copy: Path) -> None:
     assert done.returncode == 0, done.stderr[-2_000:]
     assert json.loads(done.stdout) == {
         "declared": True, "page": True, "definition": True,
-        "rules": ['footlights_kpi{kpi="tickets_per_order",window="1h",by=""} > 20'], "days": [1.5], "windows": ["1d", "1h", "1m", "24h", "5m"],
+        "rules": ['footlights_kpi{kpi="tickets_per_order",window="1h",by=""} > 20'],
+        "days": [1.5], "windows": ["1d", "1h", "1m", "24h", "5m"],
         "different": 0,
     }  # fmt: skip
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from schemas.kpis import KPIS
+from schemas.metric_catalogue import METRICS
 from sinks.daily import MATERIALISED
 from sinks.errors import MigrationError
 from sinks.migrate import LOCK, Migration, migrate, migrations
@@ -21,7 +21,7 @@ def rows(store: Any, sql: str) -> list[tuple[Any, ...]]:
 
 def test_a_second_run_applies_nothing(store: Any) -> None:
     assert migrate(store) == []
-    assert len(rows(store, "SELECT DISTINCT kpi FROM footlights.metric_definitions")) == len(KPIS)
+    assert len(rows(store, "SELECT DISTINCT kpi FROM footlights.metric_definitions")) == len(METRICS)
     assert rows(store, f"EXISTS TABLE {LOCK}") == [(0,)]
 
 
