@@ -8,8 +8,9 @@ A day is a calendar day of the reporting zone. Figures are exact counts, no sket
 """
 
 from schemas.cohort_metric import DATABASE, CohortMetric
-from schemas.metric import KPI, KR, KRI, MONEY, RATING, RATIO, USERS, Alert
+from schemas.metric import COUNT, KPI, KR, KRI, MONEY, RATING, RATIO, SECONDS, USERS, VIEWS, Alert
 from schemas.money import REPORTING_CURRENCY
+from schemas.sessions import sessions_sql
 
 _COMMERCE, _LISTING = f"{DATABASE}.events_commerce", f"{DATABASE}.events_listing"
 _ATTENDANCE, _ACCOUNT, _FEEDBACK = (
@@ -179,6 +180,17 @@ FROM (
     GROUP BY tenant_id, hosted_event_id
 ) WHERE newest >= {{start}}
 """
+#: Sessions that began on the day; a day more on both sides holds all of their records.
+_OF_DAY = sessions_sql("occurred_at >= {start} - INTERVAL 25 HOUR AND occurred_at < {end} + INTERVAL 25 HOUR")
+
+
+def _sessions(value: str) -> str:
+    return (
+        f"SELECT tenant_id, '' AS by, toFloat64({value}) AS value, count() AS row_count FROM ({_OF_DAY}) "
+        "WHERE started_at >= {start} AND started_at < {end} GROUP BY tenant_id"
+    )
+
+
 _CURRENCIES = f"""
 SELECT tenant_id, 'currency=' || currency AS by, toFloat64(sum(amount_minor)) AS value, count() AS row_count
 FROM {_COMMERCE} WHERE {{on_day}} AND event_name = 'ticket_purchased' AND currency IS NOT NULL GROUP BY tenant_id, currency
@@ -201,7 +213,33 @@ def _ticket(above: float) -> Alert:
 
 
 _PEOPLE = ("interaction", "commerce", "attendance", "feedback")
+_ALL = (*_PEOPLE, "performance")
 _DECLARED = (
+    _metric("sessions", _sessions("count()"), COUNT, "Visits that began on the day.", matures=1, owner="product", families=_ALL),
+    _metric(
+        "session_length_seconds", _sessions("avg(length_s)"), SECONDS, "Mean time from a visit's first to its last record.",
+        matures=1, owner="product", families=_ALL,
+    ),
+    _metric(
+        "session_length_p50_seconds", _sessions("quantileExact(0.5)(length_s)"), SECONDS, "Median of that time.", matures=1,
+        owner="product", families=_ALL,
+    ),
+    _metric(
+        "session_length_p95_seconds", _sessions("quantileExact(0.95)(length_s)"), SECONDS, "95th percentile of that time.",
+        matures=1, owner="product", families=_ALL,
+    ),
+    _metric(
+        "engaged_sessions_ratio", _sessions("avg(engaged)"), RATIO,
+        "Share of visits longer than 10 s, or with two pages, or with a purchase.", matures=1, owner="product", families=_ALL,
+    ),
+    _metric(
+        "page_views_per_session", _sessions("avg(page_views)"), VIEWS, "Pages seen ÷ visits.", matures=1, owner="product",
+        families=_ALL,
+    ),
+    _metric(
+        "crash_session_ratio", _sessions("avg(crashes > 0)"), RATIO, "Share of visits that saw a crash.", matures=1, kind=KRI,
+        good="down", owner="web", alert=Alert("1d", "10m", "page", above=0.01), families=_ALL,
+    ),
     _metric(
         "daily_active_users_exact", _active("uniqExact(person)", 0), USERS, "Active people of the day, counted.", families=_PEOPLE,
     ),

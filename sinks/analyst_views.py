@@ -8,45 +8,9 @@ Days of these views are of UTC, but for those that stand on `user_days`, whose d
 """
 
 from schemas.money import REPORTING_CURRENCY
+from schemas.sessions import sessions_sql
 from sinks.table import DATABASE
 from sinks.view import View
-
-#: A break of 30 minutes ends a session, and so does its 24th hour.
-_IDLE_S, _CAP_S = 1_800, 86_400
-
-
-def _sessions(where: str) -> str:
-    """Sessions of the people's records that a condition on occurred_at chooses."""
-    actors = " UNION ALL ".join(
-        f"SELECT tenant_id, coalesce(user_id, anonymous_id) AS person, occurred_at, event_name, {crash} AS crash "
-        f"FROM {DATABASE}.events_{family} WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL "
-        f"AND {where}"
-        for family, crash in (
-            ("interaction", "0"), ("commerce", "0"), ("attendance", "0"), ("feedback", "0"),
-            ("performance", "event_name = 'crash'"),
-        )
-    )  # fmt: skip
-    begins = (
-        "SELECT *, toUInt8(row_number() OVER w = 1 OR dateDiff('millisecond', lagInFrame(occurred_at) OVER w, occurred_at) > "
-        f"{_IDLE_S * 1000}) AS starts FROM ({actors}) "
-        "WINDOW w AS (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
-    )
-    runs = (
-        "SELECT *, sum(starts) OVER (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS UNBOUNDED PRECEDING) AS run "
-        f"FROM ({begins})"
-    )
-    cut = (
-        "SELECT *, intDiv(dateDiff('second', min(occurred_at) OVER (PARTITION BY tenant_id, person, run), occurred_at), "
-        f"{_CAP_S}) AS piece FROM ({runs})"
-    )
-    return (
-        "SELECT tenant_id, person, min(occurred_at) AS started_at, max(occurred_at) AS ended_at, "
-        "dateDiff('millisecond', started_at, ended_at) / 1000 AS length_s, count() AS records, "
-        "countIf(event_name = 'page_view') AS page_views, countIf(event_name = 'ticket_purchased') AS purchases, "
-        "sum(crash) AS crashes, length_s > 10 OR page_views >= 2 OR purchases > 0 AS engaged "
-        f"FROM ({cut}) GROUP BY tenant_id, person, run, piece"
-    )
-
 
 _SESSION = {
     "tenant_id": "Tenant.", "person": "Pseudonym of the user, else of the visitor.", "started_at": "First record, UTC.",
@@ -94,13 +58,13 @@ ANALYST_VIEWS = (
         "sessions",
         "Visits of people: records no more than 30 minutes apart, at most 24 hours; it counts on the day on which it starts.",
         _SESSION,
-        _sessions("true"),
+        sessions_sql("true"),
     ),
     View(
         "recent_sessions",
         "Sessions that began in the last two days: the same as `sessions`, but only the last three days of records are read.",
         _SESSION,
-        "SELECT * FROM (" + _sessions("occurred_at > now() - INTERVAL 3 DAY") + ") WHERE started_at > now() - INTERVAL 2 DAY",
+        "SELECT * FROM (" + sessions_sql("occurred_at > now() - INTERVAL 3 DAY") + ") WHERE started_at > now() - INTERVAL 2 DAY",
     ),
     View(
         "funnel_checkout",

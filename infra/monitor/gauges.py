@@ -44,6 +44,7 @@ class Gauges:
         self.free = gauge("clickhouse_disk_free_ratio", "Free share of the store's disk.")
         self.letters = gauge("dead_letters_stored", "Dead letters of the last day.")
         self.canary = gauge("end_to_end_seconds", "From the newest canary's time to its row and to its point.", "stop")
+        self.clear(self.duplicates, self.free, self.letters)  # unknown until the first look, and not 0
         self.canary_at = gauge("canary_timestamp_seconds", "When the newest canary was found.", "tenant")
 
     def clear(self, *gauges: Gauge) -> None:

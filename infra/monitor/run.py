@@ -9,8 +9,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
 
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -32,6 +30,7 @@ from schemas.families import BY_TOPIC
 log = structlog.get_logger(__name__)
 
 DUPLICATES_EVERY_S = 300.0
+ANSWER_S = 5.0
 PARTS = """
 SELECT table, max(parts) AS parts FROM (
     SELECT table, partition, count() AS parts FROM system.parts WHERE database = 'footlights' AND active GROUP BY table, partition
@@ -67,59 +66,64 @@ class Monitor:
         self._canary = Canary(settings, self._addresses) if settings["FOOTLIGHTS_CANARY_S"] else None
 
     def look(self) -> None:
-        """Look at everything once; what does not answer is told and passed over."""
-        g = self._gauges
-        store: tuple[Gauge, ...] = (g.parts, g.free, g.letters)
-        with suppress(_Away):
-            self._part("kafka", self._consumers, (g.lag, g.lag_records))
-        try:
-            with connect(self._settings, self._addresses) as client:
-                self._part("ledger", lambda: g.ledger(balance(client, self._consumer)), tuple(g.books.values()))
-                self._part("clickhouse", lambda: self._store(client), store)
-                if self._canary is not None:
-                    self._part("canary", lambda: self._look_for_canary(client), ())
-        except (_Away, ClickHouseError, OSError):
-            g.up.labels("clickhouse").set(0)
-            g.clear(*store)
+        """Look at everything once. What does not answer is told, its gauges are taken away, and the rest is looked at."""
+        g, away = self._gauges, set[str]()
+        self._part(away, {"kafka"}, self._stream, ())
+        self._part(away, {"kafka", "clickhouse"}, self._books, tuple(g.books.values()))
+        self._part(away, {"clickhouse"}, self._store, (g.parts, g.free, g.letters, g.duplicates))
+        if self._canary is not None:
+            self._part(away, {"clickhouse"}, self._look_for_canary, ())
+        if away:
+            g.clear(g.lag, g.lag_records)
+        for name in ("kafka", "clickhouse"):
+            g.up.labels(name).set(name not in away)
         g.looks.inc()
 
-    def _part(self, name: str, look: Callable[[], None], gauges: tuple[Gauge, ...]) -> None:
+    def _part(self, away: set[str], needs: set[str], look: Callable[[], None], gauges: tuple[Gauge, ...]) -> None:
+        """Look at one thing unless what it needs is away; `away` gets the name of what did not answer."""
         try:
-            look()
-        except (ClickHouseError, KafkaException, OSError) as problem:
-            log.warning("monitor_sees_nothing", part=name, error=type(problem).__name__)
-            self._gauges.up.labels(name).set(0)
-            self._gauges.clear(*gauges)
-            raise _Away from problem
-        self._gauges.up.labels(name).set(1)
+            if not needs & away:
+                look()
+                return
+        except KafkaException:
+            away.add("kafka")
+        except (ClickHouseError, OSError):
+            away.add("clickhouse")
+        log.warning("monitor_sees_nothing", away=sorted(away))
+        self._gauges.clear(*gauges)
 
-    def _consumers(self) -> None:
-        now = self._clock()
-        for app, topics in (("stream", list(BY_TOPIC)), ("kpis", ["measures"]), ("sink", STORED)):
-            goal = ends(self._consumer, topics, 5)
-            if app == "sink":
-                with connect(self._settings, self._addresses) as client:
-                    reached = positions(client)
-            else:
-                reached = committed(self._admin, topics)
-            self._lags[app].seen(now, goal)
-            self._gauges.lag.labels(app).set(self._lags[app].of(now, reached))
-            missing = sum(max(0, end - reached.get(place, 0)) for place, end in goal.items())
-            self._gauges.lag_records.labels(app).set(missing)
+    def _stream(self) -> None:
+        for app, topics in (("stream", list(BY_TOPIC)), ("kpis", ["measures"])):
+            self._note_lag(app, ends(self._consumer, topics, ANSWER_S), committed(self._admin, topics))
 
-    def _store(self, client: Any) -> None:
+    def _books(self) -> None:
+        goal = ends(self._consumer, STORED, ANSWER_S)
+        with connect(self._settings, self._addresses) as client:
+            self._note_lag("sink", goal, positions(client))
+            self._gauges.ledger(balance(client, self._consumer))
+
+    def _note_lag(self, app: str, goal: dict[tuple[str, int], int], reached: dict[tuple[str, int], int]) -> None:
+        now, lag = self._clock(), self._lags[app]
+        lag.seen(now, goal)
+        self._gauges.lag.labels(app).set(lag.of(now, reached))
+        missing = sum(max(0, end - reached.get(place, 0)) for place, end in goal.items())
+        self._gauges.lag_records.labels(app).set(missing)
+
+    def _store(self) -> None:
         g, now = self._gauges, self._clock()
-        for row in json_rows(client, PARTS)[1]:
-            g.parts.labels(row["table"]).set(row["parts"])
-        g.free.set(json_rows(client, FREE)[1][0]["free"])
-        g.letters.set(json_rows(client, LETTERS)[1][0]["n"])
-        if self._duplicates_at is None or now - self._duplicates_at >= DUPLICATES_EVERY_S:
-            self._duplicates_at = now
-            g.duplicates.set(sum(row["n"] for row in json_rows(client, DUPLICATES)[1]))
+        with connect(self._settings, self._addresses) as client:
+            for row in json_rows(client, PARTS)[1]:
+                g.parts.labels(row["table"]).set(row["parts"])
+            g.free.set(json_rows(client, FREE)[1][0]["free"])
+            g.letters.set(json_rows(client, LETTERS)[1][0]["n"])
+            if self._duplicates_at is None or now - self._duplicates_at >= DUPLICATES_EVERY_S:
+                self._duplicates_at = now
+                g.duplicates.set(sum(row["n"] for row in json_rows(client, DUPLICATES)[1]))
 
-    def _look_for_canary(self, client: Any) -> None:
+    def _look_for_canary(self) -> None:
         assert self._canary is not None
-        took = self._canary.look(client)
+        with connect(self._settings, self._addresses) as client:
+            took = self._canary.look(client)
         for stop, seconds in took.items():
             self._gauges.canary.labels(stop).set(seconds)
             self._gauges.canary_at.labels(TENANT).set(time.time())
@@ -129,10 +133,6 @@ class Monitor:
         self._consumer.close()
         if self._canary is not None:
             self._canary.close()
-
-
-class _Away(Exception):
-    """A part did not answer."""
 
 
 def run(settings: Settings, metrics_port: int | None) -> None:

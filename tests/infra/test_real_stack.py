@@ -69,7 +69,7 @@ def test_up_tells_where_everything_is(stack: Platform) -> None:
     assert set(status) == {"ready", "addresses", "processes"} and status["ready"] is True
     at = status["addresses"]
     assert set(at) == {"kafka", "schema_registry", "clickhouse", "collector", "metrics", "api"}
-    assert at["collector"] is None and at["api"] is None and len(at["metrics"]) == 3
+    assert at["collector"] is None and at["api"] is None and len(at["metrics"]) == 4
     assert "//" not in at["kafka"] and at["schema_registry"].startswith("http://")
     assert at["clickhouse"].startswith("http://reader@")
     assert [p["name"] for p in status["processes"]] == NAMES
