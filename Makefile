@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON ?= python3
 
-.PHONY: demo test check format bench torture clean setup
+.PHONY: demo test check format bench bench-peers torture clean setup
 
 setup: $(UV)
 	@$(UV) sync --all-packages --quiet
@@ -33,6 +33,9 @@ format: setup
 
 bench: setup
 	$(RUN) python -m benchmarks
+
+bench-peers: setup
+	$(RUN) python -m benchmarks.peer_runs
 
 torture: setup
 	$(RUN) python -m tests.torture

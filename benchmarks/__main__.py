@@ -23,6 +23,7 @@ from benchmarks.traffic import encoded
 from benchmarks.worker import registry, run_worker
 
 ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "benchmarks" / "peers.json"
 RESULTS, PAGE = ROOT / "benchmarks" / "results.json", ROOT / "docs" / "benchmarks.md"
 LIMIT_TOPIC, STOCK_TOPIC = "bench.commerce", "bench.stock"
 FAMILIES = ("commerce", "interaction", "performance")
@@ -68,7 +69,7 @@ def main() -> int:
     print(json.dumps(results, indent=2))
     if not quick:
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-        PAGE.write_text(page(results))
+        PAGE.write_text(page(results, json.loads(PEERS.read_text()) if PEERS.exists() else {}))
     return 0
 
 

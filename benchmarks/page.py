@@ -35,7 +35,36 @@ def goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
     ]
 
 
-def page(results: dict[str, Any]) -> str:
+PEERS = {
+    "footlights": "our worker: batches of 2,000 through Faust",
+    "kafka_streams": "Kafka Streams 4.3: processor API, in-memory stores with changelogs, exactly once v2",
+    "flink": "Flink 2.3: local cluster, heap state, exactly-once checkpoints to a folder",
+}
+
+
+def _peers(peers: dict[str, Any]) -> list[str]:
+    """The section on other engines; nothing before they were measured."""
+    if not peers:
+        return []
+    lines = [
+        "## Beside Kafka Streams and Flink",
+        "",
+        "Written by `make bench-peers`: the same records of the same topic in the same run, eight measures of one family by",
+        "operation and minute, two of them sketches, repeats removed, state made safe each second. One process each; what the",
+        "Java machines do with the first third of the records, while they compile themselves, is left out.",
+        "",
+        "| engine | µs CPU/event | × footlights | resident MiB | what it is |",
+        "|---|---|---|---|---|",
+    ]
+    for name, what in PEERS.items():
+        p = peers[name]
+        lines.append(
+            f"| {name} | {p['cpu_us_per_event']:.2f} | {p['per_footlights']:.2f} | {p['rss_mib']:.0f} | {what} |"
+        )
+    return [*lines, ""]
+
+
+def page(results: dict[str, Any], peers: dict[str, Any]) -> str:
     """The page's text."""
     lines = [
         "# Benchmarks",
@@ -61,5 +90,6 @@ def page(results: dict[str, Any]) -> str:
         f"Of the sink's cost {sink['sink_alone_us']:.2f} µs a row are its own process's, the rest is the engine's, which",
         f"parses, sorts and merges; the process alone would do {sink['rows_per_core_s']:,} rows a second on a core.",
         "",
+        *_peers(peers),
     ]
     return "\n".join(lines)
