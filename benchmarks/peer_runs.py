@@ -1,4 +1,4 @@
-"""`make bench-peers`: Kafka Streams and Flink beside our worker, on the same records of the same topic in the same run; needs Maven.
+"""`make bench-peers`: Kafka Streams and Flink beside our worker, on the same records in the same run; needs Maven and a JDK.
 
 In: `python -m benchmarks.peer_runs [--events N] [--rounds N]`.
 Out: benchmarks/peers.json; the rows of docs/benchmarks.md.
