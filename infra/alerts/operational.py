@@ -132,6 +132,16 @@ RULES: tuple[Rule, ...] = (
         f"{_VALUE} rows of {{{{ $labels.family }}}} came for buckets given up", "Their figures need a backfill.",
         labels="family=commerce,level=minute",
     ),
+    _growth(
+        "HeldChanges", "footlights-ledger", "footlights_kpi_held_changes_total", "1h", TICKET, SYMPTOM,
+        f"{_VALUE} changes of backfilled windows wait for another backfill", "Their figures lag behind the events.",
+        labels="job=footlights,instance=w1",
+    ),
+    _growth(
+        "CohortsWait", "footlights-freshness", "footlights_cohort_failures_total", "15m", TICKET, SYMPTOM,
+        f"{_VALUE} rounds of cohort metrics failed in 15 minutes", "Retention, churn and the like stand still.",
+        labels="job=footlights,instance=w1", most=5,
+    ),
     # Dead letters
     *(_burn(*burn) for burn in BURNS),
     Rule(
