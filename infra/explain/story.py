@@ -18,10 +18,12 @@ from infra.verify.dimensions import dimensions_of
 from infra.verify.run import bits
 from schemas.catalogue import MEASURES
 from schemas.cells import axis_of
+from schemas.cohort_metric import CohortMetric
+from schemas.cohorts import COHORTS
 from schemas.kpis import KPIS, Kpi
 from schemas.metric import Metric
 from schemas.rollup import evaluate, operands
-from schemas.windows import WINDOWS, bucket_of
+from schemas.windows import DAY, WINDOWS, bucket_of
 
 Rows = Callable[[str], list[dict[str, Any]]]
 REVISIONS = """
@@ -39,7 +41,7 @@ class Story:
     """What is known of one figure.
 
     `rows` are those of its families in the window now; the point's may be fewer, since a value that stays the same is not published
-    again. `operands` and the events are empty for a cohort metric: its SQL is the story.
+    again. `operands` and the events are empty for a cohort metric: its SQL is the story, as `sql` asks it of this day.
     """
 
     metric: Metric
@@ -54,6 +56,7 @@ class Story:
     operands: list[dict[str, Any]] = field(default_factory=list)
     recomputed: float | None = None
     agrees: bool | None = None
+    sql: str | None = None
     rows: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     late_rows: list[dict[str, Any]] = field(default_factory=list)
@@ -86,7 +89,17 @@ def tell(
     if metric.name in KPIS:
         _recompute(story, store, KPIS[metric.name], zone)
         _find_events(story, rows, KPIS[metric.name])
+    elif metric.name in COHORTS:
+        _ask_again(story, store, COHORTS[metric.name], zone)
     return story
+
+
+def _ask_again(story: Story, store: Store, metric: CohortMetric, zone: str) -> None:
+    """A cohort's figure as its query answers now."""
+    story.sql = metric.sql(bucket_of(story.start_ms, DAY, zone), zone).strip()
+    for tenant, by, value, rows in store.rows(story.sql):
+        if (tenant, by) == (story.tenant, story.by):
+            story.recomputed, story.rows = value, rows
 
 
 def _recompute(story: Story, store: Store, kpi: Kpi, zone: str) -> None:

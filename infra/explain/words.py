@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.explain.story import Story
+from infra.verify.run import bits
 
 REASONS = {
     "late": "rows came after the window had closed",
@@ -48,7 +49,11 @@ def _figure(story: Story) -> Iterator[str]:
 def _definition(story: Story) -> Iterator[str]:
     metric, point = story.metric, story.point
     kind = "formula" if story.agrees is not None else "SQL over the daily tables, run on a schedule"
-    yield f"Definition, version {metric.version} ({kind}): {metric.definition}"
+    yield f"Definition, version {metric.version} ({kind}): {story.sql or metric.definition}"
+    if story.sql is not None:
+        same = bits(story.recomputed) == bits(point["value"])
+        told = "the same" if same else "rows came since; the next round publishes it"
+        yield f"Asked again now: {number(story.recomputed)}; {told}."
     if point["definition_version"] != metric.version:
         more = "which gives the same" if story.agrees else "`footlights backfill` brings it up to date"
         yield f"This value was published under version {point['definition_version']}; {more}."

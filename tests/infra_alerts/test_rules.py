@@ -130,8 +130,8 @@ def test_a_cause_silences_its_symptoms_and_no_business_figure(tmp_path: Path) ->
         {"labels": {"alertname": n, "severity": rules[n].severity, "role": rules[n].role, "app": "sink"}} for n in named
     ]
     try:
-        _until(lambda: requests.post(url, json=alerts, timeout=5).ok)
-        _until(lambda: _silenced(url).keys() == set(named) and _silenced(url)["ConsumerLagHigh"])
+        until(lambda: requests.post(url, json=alerts, timeout=5).ok)
+        until(lambda: _silenced(url).keys() == set(named) and _silenced(url)["ConsumerLagHigh"])
         assert _silenced(url) == {"ClickHouseDown": False, "ConsumerLagHigh": True, "PaymentFailureRatioHigh": False}
     finally:
         process.terminate()
@@ -143,7 +143,7 @@ def _silenced(url: str) -> dict[str, bool]:
     return {a["labels"]["alertname"]: bool(a["status"]["inhibitedBy"]) for a in found}
 
 
-def _until(holds: Any, limit_s: float = 20) -> None:
+def until(holds: Any, limit_s: float = 20) -> None:
     deadline = time.monotonic() + limit_s
     while True:
         try:

@@ -66,4 +66,13 @@ def test_cohorts_are_published_once_through_crashes_and_restated_by_late_rows(st
     assert stack.rows(SENT) == []
     shown = stack.json("metrics", "daily_active_users_exact", "--at", "2026-11-03T00:00:00Z")[0]
     assert (shown["value"], shown["final"]) == (second["daily_active_users_exact"][0], True)
+    told = stack.json(
+        "metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", "2026-11-03T00:00:00Z"
+    )
+    assert told["recomputed"] == shown["value"]
+    assert "toDate('2026-11-02')" in told["sql"]
+    words = stack.run(
+        "metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", "2026-11-03T00:00:00Z"
+    ).stdout
+    assert "Asked again now" in words and "the same" in words
     assert stack.json("verify")["different"] == []
