@@ -6,7 +6,7 @@ Never: state of an earlier generation: after a rebalance the table is the truth 
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from faust.types import AppT
@@ -19,6 +19,7 @@ from stream_apps.compute.breaker import reason_to_stop
 from stream_apps.compute.partition import Partition, Rules
 from stream_apps.compute.plan import Plan
 from stream_apps.compute.records import Records
+from stream_apps.compute.state import HotPool
 from stream_apps.dead_letters import Refused
 
 
@@ -69,6 +70,7 @@ class Holdings:
             metrics.REBALANCES.inc()
             self.generation = generation
             self._held.clear()
+            self._rules = replace(self._rules, pool=HotPool())
             self._stored = self._changelog.load()
 
     def of(self, place: Place, now: float) -> Held:

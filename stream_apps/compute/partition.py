@@ -17,7 +17,7 @@ from stream_apps.compute.breaker import Breaker
 from stream_apps.compute.dedup import WINDOW_MS, Deduplicator
 from stream_apps.compute.plan import Plan, Rows
 from stream_apps.compute.records import Key, Record, Records
-from stream_apps.compute.state import HOT_BYTES, State
+from stream_apps.compute.state import HOT_BYTES, HotPool, State
 from stream_apps.compute.swept import EVERY_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -25,11 +25,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Rules:
-    """What a partition keeps to. `offset_floor` and `verdicts` are switched off by control tests only."""
+    """What a partition keeps to. With a `pool` it shares its memory with others, else it has `hot_bytes` of its own.
+
+    `offset_floor` and `verdicts` are switched off by control tests only.
+    """
 
     zone: str = "UTC"
     window_ms: int = WINDOW_MS
     hot_bytes: int = HOT_BYTES
+    pool: HotPool | None = None
     offset_floor: Callable[[Records, int, int], int] = Records.offset
     verdicts: bool = True
 
@@ -82,7 +86,7 @@ class Partition:
             self.plan,
             self.records,
             zone=rules.zone,
-            hot_bytes=rules.hot_bytes,
+            pool=rules.pool or HotPool(rules.hot_bytes, floor=0),
             floor=rules.offset_floor,
             swept=self._swept,
         )

@@ -19,7 +19,22 @@ from stream_apps.compute.records import Key, Record, Records
 from stream_apps.compute.swept import KEEP_MS, Swept
 
 Array = np.ndarray[Any, np.dtype[Any]]
-HOT_BYTES = 8 << 20
+#: What all partitions of a worker hold as arrays, and what each may hold whatever the others do. Late rows of many dimensions touch
+#: tens of megabytes of sketches again and again: a share that is too small packs and unpacks them in every checkpoint.
+HOT_BYTES, FLOOR_BYTES = 192 << 20, 4 << 20
+
+
+class HotPool:
+    """Bytes of arrays that the partitions of one worker share.
+
+    Parameters
+    ----------
+    limit, floor
+        Bytes of all, and bytes of one below which it drops nothing.
+    """
+
+    def __init__(self, limit: int = HOT_BYTES, floor: int = FLOOR_BYTES) -> None:
+        self.limit, self.floor, self.total = limit, floor, 0
 
 
 class State:
@@ -33,6 +48,8 @@ class State:
         Where the records of cold buckets are found; the caller puts in what `flush` gave, before the next flush.
     zone
         Reporting zone of the day buckets.
+    pool
+        Bytes that it shares with other partitions; one of its own by default.
     floor
         A test's control: how the offset rule finds the offset that a bucket includes.
     swept
@@ -45,11 +62,12 @@ class State:
         records: Records,
         *,
         zone: str = "UTC",
-        hot_bytes: int = HOT_BYTES,
+        pool: HotPool | None = None,
         floor: Callable[[Records, int, int], int] = Records.offset,
         swept: Swept | None = None,
     ) -> None:
-        self._plan, self._records, self._zone, self._hot_bytes, self._floor = plan, records, zone, hot_bytes, floor
+        self._plan, self._records, self._zone, self._floor = plan, records, zone, floor
+        self._pool = HotPool() if pool is None else pool
         self._hot: OrderedDict[tuple[int, int], Bucket] = OrderedDict()
         self._staged: list[Rows] = []
         self._restored = records.restored
@@ -165,11 +183,14 @@ class State:
         return held
 
     def _evict(self) -> None:
-        """Drop the arrays of the buckets that were touched longest ago, down to the limit."""
+        """Drop the arrays of the buckets that were touched longest ago, until all partitions together are within the limit."""
         sizes = {key: bucket.size_bytes for key, bucket in self._hot.items()}
-        self.size_bytes = sum(sizes.values())
+        held = sum(sizes.values())
+        self._pool.total += held - self.size_bytes
+        self.size_bytes = held
         for key, size in sizes.items():
-            if self.size_bytes <= self._hot_bytes:
+            if self._pool.total <= self._pool.limit or self.size_bytes <= self._pool.floor:
                 return
             del self._hot[key]
             self.size_bytes -= size
+            self._pool.total -= size
