@@ -53,8 +53,8 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """Process id while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
+        """Process id while it runs, as of the last look: what is told of one moment agrees with `state`."""
+        return self._process.pid if self._process and self._process.returncode is None else None
 
     @property
     def rss_bytes(self) -> int | None:
