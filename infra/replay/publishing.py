@@ -18,7 +18,7 @@ from infra.replay.event import Event
 
 #: A full queue waits this long for Kafka before the run is given up; a broker that restarts takes seconds.
 STALLED_S: Final = 120.0
-_FULL: Final = "QUEUE_FULL"
+_FULL: Final = "SPOOL_FULL"
 
 
 class Answer(Protocol):

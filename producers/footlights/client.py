@@ -6,6 +6,8 @@ Never: an exception in the host unless `strict`, a call that blocks longer than 
 """
 
 import atexit
+import errno
+import hashlib
 import os
 import tempfile
 import threading
@@ -17,27 +19,31 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
-from footlights.ids import fresh_uuid7, record_key
-from footlights.names import FAMILIES, family_of, topic_of
-from footlights.outcome import DISABLED, QUEUED, Money, Outcome, Refusal
+from footlights.checks import MAX_EVENT_BYTES, checked_name
+from footlights.encoding import long
+from footlights.ids import new_producer_id
+from footlights.outcome import DISABLED, SPOOLED, Money, Outcome, Refusal
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
-from footlights.publisher import OnDelivery, Publisher, producer_config
+from footlights.records import CONTEXT, Encoded, Recorder
 from footlights.registry import Schemas, SchemaUnavailable
+from footlights.relay import LOG, OnDelivery, Relay, producer_config
+from footlights.spool import Limits, Spool, full
 
-CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
-_PSEUDONYMS = ("host_id",)
-_RESERVED = frozenset(
-    {"tenant_id", "event_name", "occurred_at_ms", "pseudonym_version", "source", "producer_id", "sequence"}
-)  # fmt: skip
+#: Wait of a process that ends: what is left stays in the spool for the next one.
+EXIT_FLUSH_S = 3.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
-_ABANDONED: list[object] = []  # producers of the parent process, which a child must neither use nor destroy
+_ABANDONED: list[object] = []  # relays of the parent process, whose producer a child must neither use nor destroy
 
 
 def default_folder() -> Path:
     """Where schemas and an installation's own pseudonym key are kept."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footlights-sdk"
+
+
+def default_spool() -> Path:
+    """Where events wait that Kafka does not have yet: no cache, since nothing else holds them."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "footlights-sdk" / "spool"
 
 
 class Client:
@@ -56,9 +62,16 @@ class Client:
     strict
         Raise Refusal instead of answering with it; for tests and development.
     max_block_s
-        Longest wait of a call, seconds: for room in the queue, and for the registry when a schema is first needed.
+        Longest wait of a call, seconds: for room in the spool, and for the registry when a schema is first needed.
+    spool_dir
+        Where events wait until Kafka has them. Processes of one service share it: each has a folder of its own in it, and
+        takes over what a dead one left. By default in the user's state folder, one for each service and broker.
+    spool_max_bytes, spool_max_age_s
+        A process refuses events (SPOOL_FULL) when so much waits, or when Kafka has acknowledged nothing for so long.
+    spool_sync_s
+        Seconds between two fsyncs: what power loss can cost, a crash or SIGKILL costs nothing. 0: before each call returns.
     queue_max_messages
-        Room of the queue in records.
+        Records handed to librdkafka at once; all others stay in the spool.
     on_delivery
         Called with (record, None) after Kafka's acknowledgement, or (record, error name), on a thread of the client.
     enabled
@@ -76,6 +89,10 @@ class Client:
         pseudonym_key: str | bytes | None = None,
         strict: bool = False,
         max_block_s: float = 1.0,
+        spool_dir: str | Path | None = None,
+        spool_max_bytes: int = 1 << 30,
+        spool_max_age_s: float = 7 * 86_400.0,
+        spool_sync_s: float = 1.0,
         queue_max_messages: int = 100_000,
         on_delivery: OnDelivery | None = None,
         enabled: bool | None = None,
@@ -89,13 +106,18 @@ class Client:
         folder = Path(cache_dir) if cache_dir else _usable(default_folder())
         self._schemas = Schemas(schema_registry, folder, max_block_s)
         self._pseudonym: Pseudonymiser = pseudonymiser or HmacPseudonymiser(key_for(pseudonym_key, folder))
-        self._shapes: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
+        self._limits, self._sync_s = Limits(spool_max_bytes, spool_max_age_s), spool_sync_s
+        home = folder / "spool" if cache_dir else default_spool()
+        place = "\n".join((bootstrap_servers, self._tenant_id, self._source))
+        self._root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
         self._begin()
         _CLIENTS.add(self)
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._publisher: Publisher | None = None
+        self._spool: Spool | None = None
+        self._relay: Relay | None = None
+        self._recorder: Recorder | None = None
         self._refused: Counter[str] = Counter()
         self._closed = False
 
@@ -117,7 +139,7 @@ class Client:
         received_at_ms: int | None = None,
         **fields: Any,
     ) -> Outcome:
-        """Take an event: `queued` means it waits in memory for Kafka's acknowledgement.
+        """Take an event: `spooled` means that it is in the spool, where a crash of the process does not reach it.
 
         Fields of the event's family (see the table of event names) fill columns; all others become properties. Ids may be raw,
         they leave the process as pseudonyms only. `occurred_at` is an aware datetime or epoch milliseconds, by default now.
@@ -127,39 +149,29 @@ class Client:
         -------
         Outcome
             True when taken. Reasons of a refusal: INVALID_NAME, INVALID_ID, INVALID_TIME, NAIVE_DATETIME, INVALID_FIELD,
-            INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, QUEUE_FULL, UNAVAILABLE, CLOSED, INTERNAL.
+            INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, SPOOL_FULL, SPOOL_FAILED, UNAVAILABLE, CLOSED, INTERNAL.
         """
         if not self.enabled:
             return Outcome(DISABLED)
         try:
-            now = int(time.time() * 1000)
-            name = checked_name("event name", event_name)
-            family = family_of(name)
-            blank, kinds = self._shape(family)
-            record = blank.copy()
-            record["event_name"] = name
-            record["occurred_at_ms"] = now if occurred_at is None else checked_ms("occurred_at", occurred_at)
-            record["sent_at_ms"] = now if sent_at_ms is None else checked_ms("sent_at_ms", sent_at_ms)
-            record["received_at_ms"] = now if received_at_ms is None else checked_ms("received_at_ms", received_at_ms)
-            record["automatic"] = bool(automatic)
-            record["message_id"] = fresh_uuid7(now) if message_id is None else checked_message_id(message_id)
-            record["original_id"] = checked_field("original_id", "string", original_id)
-            self._identify(record, user_id, anonymous_id, session_id)
-            if amount is not None:
-                if not isinstance(amount, Money):
-                    raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
-                fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
-            rest = self._fill(record, kinds, fields, context)
-            record["properties"] = properties_text({**rest, **properties} if properties else rest)
-            identity = record["user_id"] or record["anonymous_id"] or record["message_id"]
-            self._publish(topic_of(family), record, record_key(self._tenant_id, identity))
+            recorder = self._recorder or self._open()
+            if original_id is not None:
+                fields["original_id"] = original_id
+            encoded = recorder.encode(
+                event_name, user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic,
+                message_id, sent_at_ms, received_at_ms, fields,
+            )  # fmt: skip
+            self._append(encoded)
         except Refusal as refusal:
             return self._refuse(refusal)
         except SchemaUnavailable as problem:
             return self._refuse(Refusal("UNAVAILABLE", str(problem)))
+        except OSError as problem:
+            reason = "SPOOL_FULL" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "SPOOL_FAILED"
+            return self._refuse(Refusal(reason, f"the spool cannot be written: {problem.strerror or problem}"), problem)
         except Exception as problem:  # the edge of the SDK: whatever it is, the host goes on
             return self._refuse(Refusal("INTERNAL", type(problem).__name__), problem)
-        return Outcome(QUEUED, message_id=record["message_id"])
+        return Outcome(SPOOLED, "", "", encoded.message_id)
 
     def identify(self, user_id: str | int, traits: Mapping[str, Any] | None = None, **more: Any) -> Outcome:
         """Say what is known of a user: an account record `profile_updated` whose properties are the traits."""
@@ -185,15 +197,15 @@ class Client:
 
     def flush(self, timeout: float = 10.0) -> int:
         """Wait for the acknowledgements; returns how many events still wait."""
-        publisher = self._publisher
-        return publisher.flush(timeout) if publisher else 0
+        relay = self._relay
+        return relay.flush(timeout) if relay else 0
 
     def close(self, timeout: float = 10.0) -> int:
-        """Flush, report and end; returns how many events were left behind. Later calls answer CLOSED."""
+        """Flush, report and end; returns how many events stay in the spool for a later process. Later calls answer CLOSED."""
         with self._lock:
-            self._closed, publisher, self._publisher = True, self._publisher, None
+            self._closed, relay, self._relay, self._recorder = True, self._relay, None, None
         _OPEN.discard(self)
-        left = publisher.close(timeout) if publisher else 0
+        left = relay.close(timeout) if relay else 0
         self._schemas.close()
         return left
 
@@ -208,67 +220,66 @@ class Client:
     @property
     def producer_id(self) -> str | None:
         """Id of this process in the ledger, None before the first event."""
-        return self._publisher.producer_id if self._publisher else None
+        return self._spool.producer_id if self._spool else None
 
-    def _shape(self, family: str) -> tuple[dict[str, Any], dict[str, str]]:
-        shape = self._shapes.get(family)
-        if shape is None:
-            kinds = self._schemas.written(f"{topic_of(family)}-value").kinds
-            blank: dict[str, Any] = dict.fromkeys(kinds)
-            blank |= {
-                "tenant_id": self._tenant_id,
-                "source": self._source,
-                "pseudonym_version": self._pseudonym.version,
-            }
-            shape = self._shapes[family] = (blank, kinds)
-        return shape
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Refused events of this process by reason."""
+        return dict(self._refused)
 
-    def _identify(self, record: dict[str, Any], user_id: object, anonymous_id: object, session_id: object) -> None:
-        for column, raw in (("user_id", user_id), ("anonymous_id", anonymous_id), ("session_id", session_id)):
-            if raw is not None and (text := checked_id(column, raw)) is not None:
-                record[column] = self._pseudonym(self._tenant_id, text)
+    @property
+    def waiting(self) -> int:
+        """Events of this process that Kafka has not acknowledged."""
+        return self._relay.waiting if self._relay else 0
 
-    def _fill(
-        self,
-        record: dict[str, Any],
-        kinds: dict[str, str],
-        fields: dict[str, Any],
-        context: Mapping[str, str | None] | None,
-    ) -> dict[str, Any]:
-        """Put fields and context into their columns; returns what has none."""
-        rest: dict[str, Any] = {}
-        for name, value in fields.items():
-            if name in _RESERVED:
-                raise Refusal("RESERVED_NAME", f"{name} is set by the client")
-            kind = kinds.get(name)
-            if kind is None:
-                if value is not None:
-                    rest[name] = value
-            elif name in _PSEUDONYMS and value is not None:
-                record[name] = self._pseudonym(self._tenant_id, checked_id(name, value) or "")
-            else:
-                record[name] = checked_field(name, kind, value)
-        for name, value in (context or {}).items():
-            if name not in CONTEXT:
-                raise Refusal("INVALID_FIELD", f"context has {', '.join(CONTEXT)}, not this one")
-            if value is not None:
-                record[name] = checked_field(name, "string", value)
-        return rest
+    def _open(self) -> Recorder:
+        with self._lock:
+            if self._closed:
+                raise Refusal("CLOSED", "the client is closed")
+            if self._recorder is None:
+                self._spool = self._create_spool()
+                self._relay = Relay(
+                    self._spool, self._root, self._schemas, self._config,
+                    on_delivery=self._on_delivery, refused=self._refused, sync_every_s=self._sync_s,
+                )  # fmt: skip
+                self._recorder = Recorder(
+                    self._schemas, self._pseudonym,
+                    tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
+                )  # fmt: skip
+                _OPEN.add(self)
+            return self._recorder
 
-    def _publish(self, topic: str, record: dict[str, Any], key: bytes) -> None:
-        publisher = self._publisher
-        if publisher is None:
+    def _create_spool(self) -> Spool:
+        made = new_producer_id()
+        try:
+            return Spool.create(self._root, made, self._source, self._tenant_id)
+        except OSError as problem:
+            other = Path(tempfile.gettempdir()) / "footlights-spool" / self._root.name
+            LOG.warning("the spool %s cannot be used (%s): events wait in %s", self._root, problem.strerror, other)
+            self._root = other
+            return Spool.create(other, made, self._source, self._tenant_id)
+
+    def _append(self, encoded: Encoded) -> None:
+        """Number a record and put it into the spool; waits for room."""
+        deadline = 0.0
+        while True:
             with self._lock:
-                if self._closed:
+                spool = self._spool
+                if self._closed or spool is None:
                     raise Refusal("CLOSED", "the client is closed")
-                if self._publisher is None:
-                    self._publisher = Publisher(
-                        self._schemas, self._config, tenant_id=self._tenant_id, source=self._source,
-                        on_delivery=self._on_delivery, refused=self._refused,
-                    )  # fmt: skip
-                    _OPEN.add(self)
-                publisher = self._publisher
-        publisher.publish(topic, record, key, self._max_block_s)
+                number = spool.sequence + 1
+                encoded.pieces[encoded.place] = long(number)
+                payload = b"".join(encoded.pieces)
+                if len(payload) > MAX_EVENT_BYTES:
+                    raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
+                if spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=not self._sync_s):
+                    return
+            # Full. The lock is free meanwhile, and the relay makes room.
+            now = time.monotonic()
+            deadline = deadline or now + self._max_block_s
+            if now >= deadline:
+                raise full(self._limits, self._max_block_s)
+            time.sleep(0.002)
 
     def _refuse(self, refusal: Refusal, cause: BaseException | None = None) -> Outcome:
         self._refused[refusal.reason] += 1
@@ -277,7 +288,9 @@ class Client:
         return Outcome("refused", refusal.reason, refusal.detail)
 
     def _after_fork(self) -> None:
-        _ABANDONED.append(self._publisher)
+        if self._relay:
+            _ABANDONED.append(self._relay)
+            self._relay.abandon()
         _OPEN.discard(self)
         self._schemas.renew()
         self._begin()
@@ -302,10 +315,10 @@ def _after_fork_in_child() -> None:
 
 def _close_all() -> None:
     for client in list(_CLIENTS):
-        client.close()
+        client.close(EXIT_FLUSH_S)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
 
-__all__ = ["FAMILIES", "Client", "default_folder"]
+__all__ = ["CONTEXT", "Client", "default_folder", "default_spool"]

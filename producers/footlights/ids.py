@@ -10,6 +10,8 @@ import os
 import uuid
 
 KEY_SEPARATOR = "\x1f"
+#: Two bits that mark the variant, before two of chance.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def uuid7(ms: int, random_bits: int) -> str:
@@ -41,7 +43,8 @@ def uuid7_of(ms: int, *parts: str) -> str:
 
 def fresh_uuid7(ms: int) -> str:
     """UUIDv7 of a record that was made just now."""
-    return uuid7(ms, int.from_bytes(os.urandom(10), "big") & (1 << 74) - 1)
+    time, chance = f"{ms:012x}", os.urandom(10).hex()
+    return f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:19]}"
 
 
 def new_producer_id() -> str:

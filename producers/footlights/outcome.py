@@ -6,16 +6,18 @@ Never: an exception in the host, unless it asked for strictness.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+SPOOLED = "spooled"
 QUEUED = "queued"
 DISABLED = "disabled"
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Answer of a call: true when the event was taken.
 
-    `status` is "queued" (waits in memory for Kafka's acknowledgement), "disabled" or "refused"; `reason` says why it was refused.
+    `status` is "spooled" (on the disk, survives the process), "queued" (waits in memory, without a spool), "disabled" or
+    "refused"; `reason` says why it was refused. A tuple, since a frozen dataclass costs a microsecond more.
     """
 
     status: str
@@ -25,7 +27,7 @@ class Outcome:
 
     def __bool__(self) -> bool:
         """Whether the event was taken."""
-        return self.status == QUEUED
+        return self.status in (SPOOLED, QUEUED)
 
 
 class Refusal(ValueError):

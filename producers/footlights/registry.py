@@ -5,6 +5,7 @@ Out: per subject the newest schema and its id, and a serializer of confluent-kaf
 Never: a schema of our own making; a service publishes only what is registered.
 """
 
+import io
 import json
 import os
 import tempfile
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fastavro
 from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -71,6 +73,8 @@ class Schemas:
         self._folder = folder / "schemas"
         self._lock = threading.Lock()
         self._held: dict[str, Written] = {}
+        self._serializers: dict[str, Serialize] = {}
+        self._parsed: dict[str, Any] = {}
 
     def written(self, subject: str) -> Written:
         """The newest schema of a subject.
@@ -97,6 +101,11 @@ class Schemas:
 
     def serializer(self, topic: str) -> Serialize:
         """A function from a record of the topic to its framed Avro bytes."""
+        if topic not in self._serializers:
+            self._serializers[topic] = self._serializer(topic)
+        return self._serializers[topic]
+
+    def _serializer(self, topic: str) -> Serialize:
         written = self.written(f"{topic}-value")
         avro = AvroSerializer(
             _Known(written), written.text, conf={"auto.register.schemas": False, "subject.name.strategy.type": "TOPIC"}
@@ -108,6 +117,13 @@ class Schemas:
             return payload
 
         return serialize
+
+    def read(self, topic: str, payload: bytes) -> dict[str, Any]:
+        """A record of the topic from its framed Avro bytes, as this process wrote them."""
+        if topic not in self._parsed:
+            self._parsed[topic] = fastavro.parse_schema(json.loads(self.written(f"{topic}-value").text))
+        record: Any = fastavro.schemaless_reader(io.BytesIO(payload[5:]), self._parsed[topic], None)
+        return dict(record)
 
     def _ask(self, subject: str) -> Written:
         kept = self._folder / f"{subject}.json"

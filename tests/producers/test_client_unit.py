@@ -42,7 +42,7 @@ def client(folder: Path, **options: Any) -> Client:
     """A client that reaches nothing."""
     defaults = {
         "bootstrap_servers": NOWHERE, "schema_registry": f"http://{NOWHERE}", "source": "unit", "pseudonym_key": "k" * 32,
-        "cache_dir": folder, "max_block_s": 0.05, "kafka_config": {"log_level": 0, "message.timeout.ms": 300},
+        "cache_dir": folder, "max_block_s": 0.05, "kafka_config": {"log_level": 0},
     }  # fmt: skip
     return Hasty(**{**defaults, **options})
 
@@ -108,15 +108,14 @@ def test_disabled_does_nothing(cached: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert held.producer_id is None
 
 
-def test_a_full_queue_refuses_and_counts(cached: Path) -> None:
-    with client(cached, queue_max_messages=10, kafka_config={"log_level": 0, "message.timeout.ms": 60_000}) as held:
-        outcomes = [held.track("page_view", user_id=f"u{i}") for i in range(14)]
-        assert [o.status for o in outcomes].count("queued") == 10
-        assert {o.reason for o in outcomes if not o} == {"QUEUE_FULL"}
-        assert held._refused["QUEUE_FULL"] == 4
-        publisher = held._publisher
-        assert publisher is not None and publisher.sequence == 10
-        held.close(timeout=0.1)
+def test_a_full_spool_refuses_and_counts(cached: Path) -> None:
+    with client(cached, spool_max_bytes=4_000) as held:
+        outcomes = [held.track("page_view", user_id=f"u{i}") for i in range(30)]
+        taken = [o.status for o in outcomes].count("spooled")
+        assert 5 < taken < 30
+        assert {o.reason for o in outcomes if not o} == {"SPOOL_FULL"}
+        assert held.refused == {"SPOOL_FULL": 30 - taken}
+        assert held.waiting == taken
 
 
 def test_closed_is_closed(cached: Path) -> None:

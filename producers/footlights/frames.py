@@ -1,0 +1,104 @@
+"""How a record lies in the spool: magic, length, CRC-32, then sequence, topic, key and framed payload.
+
+In: bytes.
+Out: records, and the ranges that are none.
+Never: a record whose checksum does not hold, nor one lost because of a bad neighbour: the magic finds the next.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+from zlib import crc32
+
+MAGIC = b"FLr1"
+_HEAD = struct.Struct("<4sII")
+_BODY = struct.Struct("<QBH")
+HEAD_BYTES, BODY_BYTES = _HEAD.size, _BODY.size
+pack_body = _BODY.pack
+_unpack_head, _unpack_body = _HEAD.unpack_from, _BODY.unpack_from
+_topics: dict[bytes, str] = {}
+
+
+class Framed(NamedTuple):
+    """A record as it goes to Kafka, and where it ends in its buffer."""
+
+    sequence: int
+    topic: str
+    key: bytes
+    payload: bytes
+    end: int
+
+
+class Damage(NamedTuple):
+    """A range of bytes that is no record. `whole`: a full record was here, so it had been accepted."""
+
+    start: int
+    end: int
+    whole: bool
+
+
+def framed(body: bytes) -> bytes:
+    """The bytes to append for a body (`pack_body(sequence, topic length, key length)`, topic, key, payload)."""
+    return _HEAD.pack(MAGIC, len(body), crc32(body)) + body
+
+
+def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Framed | Damage]:
+    """Records of a buffer in order, and damage between them.
+
+    A record that the buffer's end cuts off ends the iteration, or is damage when `final` says that no more bytes will come.
+
+    Examples
+    --------
+    >>> one = framed(pack_body(1, 1, 1) + b"tk" + b"payload")
+    >>> [type(found).__name__ for found in parse(b"??" + one + one[:-1], final=True)]
+    ['Damage', 'Framed', 'Damage']
+    """
+    size = len(buffer)
+    while start + HEAD_BYTES <= size:
+        magic, length, crc = _unpack_head(buffer, start)
+        body, end = start + HEAD_BYTES, start + HEAD_BYTES + length
+        if magic == MAGIC and length >= BODY_BYTES:
+            if end <= size and crc32(part := buffer[body:end]) == crc:
+                sequence, topic, key = _unpack_body(part)
+                topic += BODY_BYTES
+                key += topic
+                name = part[BODY_BYTES:topic]
+                yield Framed(
+                    sequence,
+                    _topics.get(name) or _topics.setdefault(name, name.decode()),
+                    part[topic:key],
+                    part[key:],
+                    end,
+                )
+                start = end
+                continue
+            if end > size and not final and length < 1 << 20:
+                return
+        found = _next(buffer, start + 1, final)
+        if found is None:
+            if not final:
+                return
+            break
+        yield Damage(start, found, True)
+        start = found
+    if final and start < size:
+        yield Damage(start, size, start + HEAD_BYTES <= size and _complete(buffer, start, size))
+
+
+def _next(buffer: bytes, start: int, final: bool) -> int | None:
+    """Where the next record that holds begins; None when there is none."""
+    while (start := buffer.find(MAGIC, start)) >= 0:
+        if start + HEAD_BYTES > len(buffer):
+            return None
+        _, length, crc = _unpack_head(buffer, start)
+        end = start + HEAD_BYTES + length
+        if end <= len(buffer) and crc32(buffer[start + HEAD_BYTES : end]) == crc:
+            return start
+        start += 1
+    return None
+
+
+def _complete(buffer: bytes, start: int, size: int) -> bool:
+    """Whether the last bytes were once a whole record: a torn one is shorter than it says."""
+    _, length, _ = _unpack_head(buffer, start)
+    return bool(start + HEAD_BYTES + length <= size)

@@ -1,0 +1,174 @@
+"""From the words of a call to an encoded record: names, ids, times, fields and properties checked and put into place.
+
+In: arguments of `Client.track`.
+Out: topic, key and the pieces of a framed Avro record, all but its sequence.
+Never: a raw id, or a value that the platform would not accept.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
+from footlights.encoding import Column, Shape, long
+from footlights.ids import fresh_uuid7, record_key
+from footlights.names import family_of, topic_of
+from footlights.outcome import Money, Refusal
+from footlights.pseudonyms import Pseudonymiser
+from footlights.registry import Schemas
+
+CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
+_PSEUDONYMS = frozenset({"host_id"})
+_RESERVED = frozenset(
+    {"tenant_id", "event_name", "occurred_at_ms", "pseudonym_version", "source", "producer_id", "sequence"}
+)
+#: Set in every record here, or by whoever numbers it.
+_FILLED = frozenset(
+    {"event_name", "message_id", "occurred_at_ms", "sent_at_ms", "received_at_ms", "properties", "sequence"}
+)
+NAMES_REMEMBERED = 1_024
+
+
+class Encoded(NamedTuple):
+    """A record without its sequence, whose piece is `pieces[place]`."""
+
+    topic: bytes
+    key: bytes
+    pieces: list[bytes]
+    place: int
+    message_id: str
+
+
+class _Form:
+    """Everything about one event name that does not change from call to call."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        columns = shape.columns
+        self.topic = shape.topic.encode()
+        self.blank = shape.blank.copy()
+        self.blank[columns["event_name"].index] = columns["event_name"].encode(name)
+        self.message_id, self.occurred = columns["message_id"], columns["occurred_at_ms"].index
+        self.sent, self.received = columns["sent_at_ms"].index, columns["received_at_ms"].index
+        self.sequence, self.properties = columns["sequence"].index, columns["properties"].index
+        self.columns = columns
+        self.fields = {n: c for n, c in columns.items() if n not in _RESERVED}
+        self.empty = columns["properties"].encode("{}")
+
+
+class Recorder:
+    """Encodes the records of one process."""
+
+    def __init__(
+        self, schemas: Schemas, pseudonymise: Pseudonymiser, *, tenant_id: str, source: str, producer_id: str
+    ) -> None:
+        self._schemas, self._pseudonymise, self._tenant_id = schemas, pseudonymise, tenant_id
+        self._fixed = {
+            "tenant_id": tenant_id,
+            "source": source,
+            "producer_id": producer_id,
+            "pseudonym_version": pseudonymise.version,
+            "automatic": False,
+        }
+        self._shapes: dict[str, Shape] = {}
+        self._forms: dict[str, _Form] = {}
+
+    def encode(
+        self,
+        event_name: str,
+        user_id: str | int | None,
+        anonymous_id: str | int | None,
+        session_id: str | int | None,
+        amount: Money | None,
+        properties: Mapping[str, Any] | None,
+        occurred_at: datetime | int | None,
+        context: Mapping[str, str | None] | None,
+        automatic: bool,
+        message_id: str | None,
+        sent_at_ms: int | None,
+        received_at_ms: int | None,
+        fields: dict[str, Any],
+    ) -> Encoded:
+        """A record of these values.
+
+        Raises
+        ------
+        Refusal
+            When a value is not acceptable.
+        SchemaUnavailable
+            When the record's schema cannot be had.
+        """
+        form = self._forms.get(event_name) if type(event_name) is str else None
+        if form is None:
+            form = self._form(event_name)
+        pieces = form.blank.copy()
+        now = int(time.time() * 1000)
+        stamp = long(now)
+        if message_id is None:
+            message_id = fresh_uuid7(now)
+        else:
+            checked_message_id(message_id)
+        pieces[form.message_id.index] = b"\x48" + message_id.encode()  # 36 bytes follow
+        pieces[form.occurred] = stamp if occurred_at is None else long(checked_ms("occurred_at", occurred_at))
+        pieces[form.sent] = stamp if sent_at_ms is None else long(checked_ms("sent_at_ms", sent_at_ms))
+        pieces[form.received] = stamp if received_at_ms is None else long(checked_ms("received_at_ms", received_at_ms))
+        if automatic:
+            pieces[form.columns["automatic"].index] = b"\x01"
+        identity = message_id
+        if anonymous_id is not None:
+            identity = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
+        if user_id is not None:
+            identity = self._identify(pieces, form.columns["user_id"], user_id)
+        if session_id is not None:
+            self._identify(pieces, form.columns["session_id"], session_id)
+        if amount is not None:
+            if not isinstance(amount, Money):
+                raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
+            fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+        rest = self._fill(pieces, form, fields, context)
+        if properties:
+            rest = {**rest, **properties}
+        pieces[form.properties] = form.columns["properties"].encode(properties_text(rest)) if rest else form.empty
+        return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
+
+    def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> str:
+        pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")
+        pieces[column.index] = column.encode(pseudonym)
+        return pseudonym
+
+    def _fill(
+        self, pieces: list[bytes], form: _Form, fields: dict[str, Any], context: Mapping[str, str | None] | None
+    ) -> dict[str, Any]:
+        """Put fields and context into their columns; returns what has none."""
+        rest: dict[str, Any] = {}
+        for name, value in fields.items():
+            column = form.fields.get(name)
+            if name in _RESERVED:
+                raise Refusal("RESERVED_NAME", f"{name} is set by the client")
+            if value is None:
+                continue
+            if column is None:
+                rest[name] = value
+            elif name in _PSEUDONYMS:
+                self._identify(pieces, column, value)
+            else:
+                pieces[column.index] = column.encode(value)
+        for name, value in (context or {}).items():
+            if name not in CONTEXT:
+                raise Refusal("INVALID_FIELD", f"context has {', '.join(CONTEXT)}, not this one")
+            if value is not None:
+                pieces[form.columns[name].index] = form.columns[name].encode(checked_field(name, "string", value))
+        return rest
+
+    def _form(self, event_name: str) -> _Form:
+        name = checked_name("event name", event_name)
+        family = family_of(name)
+        shape = self._shapes.get(family)
+        if shape is None:
+            topic = topic_of(family)
+            written = self._schemas.written(f"{topic}-value")
+            shape = self._shapes[family] = Shape(topic, written, self._fixed, _FILLED)
+        if len(self._forms) >= NAMES_REMEMBERED:
+            self._forms.clear()
+        form = self._forms[name] = _Form(name, shape)
+        return form

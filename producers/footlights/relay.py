@@ -1,0 +1,281 @@
+"""From the spool to Kafka: sends in order, waits for acknowledgements, reports, takes over what dead processes left.
+
+In: a spool of this process, folders of dead ones.
+Out: framed Avro on the topics, at least once and in order per partition; a report for each producer every few seconds.
+Never: a record taken out of the spool before Kafka acknowledged it.
+"""
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from footlights.frames import Framed
+from footlights.names import REPORTS_TOPIC
+from footlights.registry import Schemas, SchemaUnavailable
+from footlights.spool import Spool
+
+Record = dict[str, Any]
+OnDelivery = Callable[[Record, str | None], None]
+LOG = logging.getLogger("footlights")
+
+REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
+POLL_S = 0.01
+
+
+def producer_config(bootstrap_servers: str, max_messages: int, overrides: dict[str, Any] | None) -> dict[str, Any]:
+    """Settings of librdkafka.
+
+    At 250 bytes a record, 10 ms of lingering at 20,000 records a second fill batches of 200 records, 50 kB; 100,000 queued
+    records are 25 MB, five seconds of such a service. Records never time out: what finds no room stays in the spool.
+    """
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "zstd",
+        "linger.ms": 10,
+        "batch.size": 262_144,
+        "queue.buffering.max.messages": max_messages,
+        "queue.buffering.max.kbytes": 262_144,
+        "message.timeout.ms": 0,
+        "partitioner": "murmur2_random",
+        "log_level": 2,
+        **(overrides or {}),
+    }
+
+
+class Sending:
+    """A spool on its way: what was read from it, and which sequences wait for their acknowledgement."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.spool = spool
+        self.queue: list[Framed] = []
+        self.waiting: dict[int, None] = {}
+        self.failed = 0
+        self.reported = 0.0
+        self.headers: list[tuple[str, str | bytes | None]] = [
+            ("producer_id", spool.producer_id.encode()),
+            ("source", spool.source.encode()),
+            ("tenant_id", spool.tenant_id.encode()),
+        ]
+
+    @property
+    def settled(self) -> int:
+        """All up to this sequence are acknowledged or given up."""
+        if self.waiting:
+            return next(iter(self.waiting)) - 1
+        return self.queue[-1].sequence - 1 if self.queue else self.spool.seen
+
+    def again(self) -> None:
+        """Everything that is not settled is sent again."""
+        self.spool.acknowledge(self.settled)
+        self.waiting.clear()
+        self.queue.clear()
+        self.spool.rewind()
+
+
+class Relay:
+    """The thread that empties spools into Kafka; one for each client and process."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        root: Path,
+        schemas: Schemas,
+        config: dict[str, Any],
+        *,
+        on_delivery: OnDelivery | None,
+        refused: Counter[str],
+        sync_every_s: float,
+    ) -> None:
+        self._own = Sending(spool)
+        self._adopted: list[Sending] = []
+        self._root, self._schemas, self._config, self._on_delivery = root, schemas, config, on_delivery
+        self._refused, self._sync_every_s = refused, sync_every_s
+        self._producer = Producer(config)
+        self._generation = 0
+        self._fatal = False
+        self._stop = threading.Event()
+        self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
+        self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Records of this process that Kafka has not acknowledged."""
+        return self._own.spool.sequence - self._own.settled
+
+    @property
+    def adopted(self) -> int:
+        """Dead processes whose records are on their way."""
+        return len(self._adopted)
+
+    def flush(self, timeout: float) -> int:
+        """Wait until all is acknowledged; returns how many records still wait."""
+        deadline = time.monotonic() + timeout
+        while (left := self.waiting) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return left
+
+    def close(self, timeout: float) -> int:
+        """Flush, send the last report, stop; returns how many records stay in the spool for whoever comes next."""
+        left = self.flush(timeout)
+        self._stop.set()
+        self._thread.join(timeout=5)
+        if self._thread.is_alive():  # nothing of it may be touched; the spool is taken over after this process
+            return left
+        for sending in self._adopted:
+            sending.spool.acknowledge(sending.settled)
+            sending.spool.close(remove=False)
+        self._keep()
+        with contextlib.suppress(OSError):
+            self._own.spool.sync()
+        self._report(self._own, closing=not left)
+        done = self._producer.flush(max(1.0, min(timeout, 5.0))) == 0
+        self._own.spool.close(remove=done and not left)
+        return left
+
+    def abandon(self) -> None:
+        """In a forked child: leave the parent's spools alone."""
+        for sending in (self._own, *self._adopted):
+            sending.spool.forget()
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                moved = [self._send(sending) for sending in (self._own, *self._adopted)]
+                self._producer.poll(0 if any(moved) else POLL_S)
+                if self._fatal:
+                    self._renew()
+                now = time.monotonic()
+                for work, due in self._due.items():
+                    if now >= due:
+                        self._due[work] = now + _EVERY.get(work.__name__, self._sync_every_s or 1.0)
+                        work()
+            except Exception:  # the thread must live as long as its client; what is in the spool stays there
+                LOG.exception("the relay of footlights stumbled and goes on")
+                self._stop.wait(1.0)
+
+    def _send(self, sending: Sending) -> bool:
+        """Hand what was read to the producer, until its queue is full; whether something moved."""
+        queue = sending.queue
+        if not queue:
+            queue.extend(reversed(sending.spool.read(final=sending is not self._own)))
+        moved = False
+        produce, waiting, headers, generation = (
+            self._producer.produce,
+            sending.waiting,
+            sending.headers,
+            self._generation,
+        )
+        while queue:
+            one = queue[-1]
+            waiting[one.sequence] = None
+            try:
+                produce(
+                    one.topic,
+                    one.payload,
+                    one.key,
+                    headers=[*headers, ("sequence", b"%d" % one.sequence)],
+                    on_delivery=partial(self._delivered, sending, generation, one.sequence),
+                )
+            except BufferError:
+                del waiting[one.sequence]
+                self._producer.poll(POLL_S)
+                return moved
+            except KafkaException as problem:
+                if problem.args[0].fatal():
+                    self._fatal = True
+                    return moved
+                self._give_up(sending, one.sequence, problem.args[0])
+            queue.pop()
+            moved = True
+        return moved
+
+    def _delivered(
+        self, sending: Sending, generation: int, number: int, error: KafkaError | None, message: Any
+    ) -> None:
+        if generation != self._generation:
+            return
+        if error is None:
+            sending.waiting.pop(number, None)
+        elif error.fatal() or error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+            self._fatal = True  # a new producer sends it again
+            return
+        else:
+            self._give_up(sending, number, error)
+        if self._on_delivery and sending is self._own:
+            # The host's function runs on our thread: whatever it raises must not end it.
+            with contextlib.suppress(Exception):
+                record = self._schemas.read(message.topic(), message.value())
+                self._on_delivery(record, None if error is None else error.name())
+
+    def _give_up(self, sending: Sending, number: int, error: KafkaError) -> None:
+        sending.waiting.pop(number, None)
+        sending.failed += 1
+        LOG.error("Kafka refuses record %d of %s: %s", number, sending.spool.producer_id, error.name())
+
+    def _renew(self) -> None:
+        """After a fatal error a producer is of no use: make another and send again, under the same message ids."""
+        self._generation += 1
+        self._producer.purge()
+        self._producer = Producer(self._config)
+        self._fatal = False
+        for sending in (self._own, *self._adopted):
+            sending.again()
+
+    # -- from time to time
+
+    def _keep(self) -> None:
+        for sending in (self._own, *self._adopted):
+            sending.spool.acknowledge(sending.settled)
+
+    def _sync(self) -> None:
+        if self._sync_every_s:
+            self._own.spool.sync()
+
+    def _adopt(self) -> None:
+        for spool in Spool.abandoned(self._root):
+            self._adopted.append(Sending(spool))
+        for sending in [s for s in self._adopted if s.spool.exhausted and not s.queue and not s.waiting]:
+            spool = sending.spool
+            spool.acknowledge(sending.settled)
+            spool.sequence = spool.seen
+            self._report(sending, closing=True)
+            if self._producer.flush(1.0) == 0:
+                self._adopted.remove(sending)
+                spool.close(remove=True)
+
+    def _report_all(self) -> None:
+        self._report(self._own, closing=False)
+
+    def _report(self, sending: Sending, *, closing: bool) -> None:
+        spool, refused = sending.spool, self._refused if sending is self._own else Counter[str]()
+        if not spool.sequence and not refused:
+            return
+        failed = sending.failed + spool.damaged
+        report = {
+            "tenant_id": spool.tenant_id, "source": spool.source, "producer_id": spool.producer_id,
+            "reported_at_ms": int(time.time() * 1000), "last_sequence": spool.sequence,
+            "acked": max(0, spool.seen - len(sending.queue) - len(sending.waiting) - failed),
+            "failed": failed, "refused": json.dumps(dict(refused)), "closing": closing,
+        }  # fmt: skip
+        try:
+            payload = self._schemas.serializer(REPORTS_TOPIC)(report)
+            self._producer.produce(REPORTS_TOPIC, payload, spool.producer_id.encode())
+        except (BufferError, KafkaException, SchemaUnavailable):
+            return  # the next report says more; without the last one the rest shows as unconfirmed
+
+
+_EVERY = {"_keep": KEEP_EVERY_S, "_adopt": ADOPT_EVERY_S, "_report_all": REPORT_EVERY_S}

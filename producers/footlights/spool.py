@@ -1,0 +1,269 @@
+"""Events on the disk before they go to Kafka: one folder for each process, append-only segments in it.
+
+In: records that were encoded.
+Out: the same records in order, for as long as nobody says that Kafka has them.
+Never: a record that `append` took and a crash, SIGKILL or fork loses. Power loss may cost what came after the last fsync.
+
+A folder holds `lock` (held while its process lives), `meta.json`, `acked` (all up to this sequence are with Kafka) and segments
+named by their first sequence. Whoever gets the lock of a dead process's folder sends what it left.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from footlights.frames import Damage, Framed, framed, pack_body, parse
+from footlights.outcome import Refusal
+
+LOG = logging.getLogger("footlights")
+SEGMENT_BYTES = 4 << 20
+READ_BYTES = 256 << 10
+LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
+_NEW, ABANDONED_S = ".new-", 3_600.0
+
+
+class Limits:
+    """How much may wait on the disk, `max_bytes`, and for how long without any acknowledgement, `max_age_s`."""
+
+    def __init__(self, max_bytes: int, max_age_s: float) -> None:
+        self.max_bytes, self.max_age_s = max_bytes, max_age_s
+
+
+class Spool:
+    """A folder of records, locked by this process. `append` is called under the caller's lock, all else by one thread."""
+
+    def __init__(self, folder: Path, lock: int, meta: dict[str, str]) -> None:
+        self.folder, self._lock_fd = folder, lock
+        self.producer_id, self.source, self.tenant_id = meta["producer_id"], meta["source"], meta["tenant_id"]
+        self.sequence = 0
+        self.acked = _number(folder / ACKED)
+        self._segments: list[int] = sorted(int(p.stem) for p in folder.glob(f"*{SEGMENT}"))
+        # Bytes in full segments, and bytes of those that went: one thread writes each.
+        self._filled, self._removed = sum(self._path(first).stat().st_size for first in self._segments), 0
+        self._fd, self._size, self._synced = -1, 0, 0
+        self._to_sync: list[int] = []
+        self._waits_since = 0.0
+        self._read_fd, self._reading, self._at, self._buffer = -1, 0, 0, b""
+        self.seen, self.exhausted = self.acked, False
+        self._holes: dict[int, int] = {}
+
+    @classmethod
+    def create(cls, root: Path, producer_id: str, source: str, tenant_id: str) -> "Spool":
+        """A folder of this process.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it.
+        """
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = root / f"{_NEW}{producer_id}"
+        fresh.mkdir(mode=0o700)
+        lock = os.open(fresh / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        meta = {"producer_id": producer_id, "source": source, "tenant_id": tenant_id}
+        (fresh / META).write_text(json.dumps(meta))
+        # Under its name only when it is whole: whoever finds it may take it over once its lock is free.
+        return cls(fresh.rename(root / producer_id), lock, meta)
+
+    @classmethod
+    def abandoned(cls, root: Path) -> Iterator["Spool"]:
+        """Folders of dead processes, locked by this one from now on."""
+        for folder in sorted(root.iterdir()) if root.is_dir() else []:
+            try:
+                if folder.name == QUARANTINE or folder.name.startswith(_NEW) and not _old(folder):
+                    continue
+                lock = os.open(folder / LOCK, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_nlink and folder.name.startswith(_NEW):
+                    shutil.rmtree(folder, ignore_errors=True)  # its process died before its first record
+                elif os.fstat(lock).st_nlink:
+                    found = cls(folder, lock, json.loads((folder / META).read_text()))
+                    lock = -1
+                    yield found
+            except (OSError, ValueError, KeyError):
+                continue  # held by its process, or gone meanwhile
+            finally:
+                if lock >= 0:
+                    os.close(lock)
+
+    # -- writing
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes on the disk."""
+        return self._filled - self._removed + self._size
+
+    @property
+    def damaged(self) -> int:
+        """Records that were accepted and cannot be read any more."""
+        return sum(self._holes.values())
+
+    def append(self, number: int, topic: bytes, key: bytes, payload: bytes, limits: Limits, *, sync: bool) -> bool:
+        """Take a record; false when the limits leave no room for it.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it; nothing of it stays.
+        """
+        frame = framed(pack_body(number, len(topic), len(key)) + topic + key + payload)
+        if self.waiting_bytes + len(frame) > limits.max_bytes:
+            return False
+        now = time.monotonic()
+        self._waits_since = self._waits_since or now
+        if now - self._waits_since > limits.max_age_s:
+            return False
+        if self._fd < 0 or self._size >= SEGMENT_BYTES:
+            self._roll(number)
+        try:
+            if os.write(self._fd, frame) != len(frame):
+                raise OSError(28, "no space left for a whole record")
+            if sync:
+                os.fdatasync(self._fd)
+        except OSError:
+            os.ftruncate(self._fd, self._size)
+            raise
+        self._size += len(frame)
+        self.sequence = number
+        return True
+
+    def _roll(self, number: int) -> None:
+        fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        if self._fd >= 0:
+            self._to_sync.append(self._fd)
+        self._filled += self._size
+        self._fd, self._size, self._synced = fd, 0, 0
+        self._segments.append(number)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk itself."""
+        while self._to_sync:
+            fd = self._to_sync[0]
+            os.fdatasync(fd)
+            os.close(fd)
+            del self._to_sync[0]
+        if self._fd >= 0 and self._size != self._synced:
+            size = self._size
+            os.fdatasync(self._fd)
+            self._synced = size
+
+    # -- reading
+
+    def read(self, *, final: bool) -> list[Framed]:
+        """The next records in order, [] when there are none now; `final`: nobody writes here any more."""
+        if self._read_fd < 0 and not self._open_next(0):
+            self.exhausted = final
+            return []
+        full = final or self._reading != self._segments[-1]  # asked first: a record may come between the two
+        chunk = os.pread(self._read_fd, READ_BYTES, self._at + len(self._buffer))
+        last = full and not chunk
+        if not chunk and not last:
+            return []
+        self._buffer += chunk
+        found, used = [], 0
+        for one in parse(self._buffer, final=last):
+            used = one.end
+            if isinstance(one, Damage):
+                self._quarantine(self._buffer[one.start : one.end])
+            elif one.sequence > self.seen:
+                if one.sequence > self.seen + 1:
+                    self._holes[one.sequence] = one.sequence - self.seen - 1
+                self.seen = one.sequence
+                found.append(one)
+        self._at, self._buffer = self._at + used, self._buffer[used:]
+        if last and not found:
+            if self._open_next(self._reading):
+                return self.read(final=final)
+            self.exhausted = final
+        return found
+
+    def rewind(self) -> None:
+        """Read again all that is not acknowledged."""
+        if self._read_fd >= 0:
+            os.close(self._read_fd)
+        self._read_fd, self._buffer, self.seen, self.exhausted = -1, b"", self.acked, False
+
+    def _open_next(self, after: int) -> bool:
+        later = next((first for first in self._segments if first > after), None)
+        if later is None:
+            return False
+        if self._read_fd >= 0:
+            os.close(self._read_fd)
+        self._read_fd = os.open(self._path(later), os.O_RDONLY)
+        self._reading, self._at, self._buffer = later, 0, b""
+        return True
+
+    def _quarantine(self, piece: bytes) -> None:
+        place = self.folder.parent / QUARANTINE
+        LOG.error("%d bytes of the spool are damaged and were put into %s", len(piece), place)
+        with suppress(OSError):
+            place.mkdir(exist_ok=True, mode=0o700)
+            (place / f"{self.producer_id}-{self._reading}-{self._at}").write_bytes(piece)
+
+    # -- what Kafka has
+
+    def acknowledge(self, number: int) -> None:
+        """All up to this sequence are with Kafka: segments that hold no later one go."""
+        if number <= self.acked:
+            return
+        self.acked = number
+        with suppress(OSError):  # a full disk: the record is sent again after a crash, and counts once
+            descriptor = os.open(self.folder / ACKED, os.O_WRONLY | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "w") as out:
+                out.write(f"{number:020d}")
+        self._waits_since = time.monotonic() if number < self.sequence else 0.0
+        while len(self._segments) > 1 and self._segments[1] <= number + 1:
+            gone = self._path(self._segments[0])
+            self._removed += gone.stat().st_size
+            gone.unlink()
+            del self._segments[0]
+
+    def close(self, *, remove: bool) -> None:
+        """Let the folder go; `remove` it when nothing in it is needed."""
+        for fd in (self._fd, self._read_fd, *self._to_sync):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._read_fd = -1
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        os.close(self._lock_fd)
+
+    def forget(self) -> None:
+        """In a forked child: drop what belongs to the parent without touching its lock or files."""
+        for fd in (self._fd, self._read_fd, self._lock_fd, *self._to_sync):
+            if fd >= 0:
+                os.close(fd)
+
+    def _path(self, first: int) -> Path:
+        return self.folder / f"{first:020d}{SEGMENT}"
+
+
+def _old(folder: Path) -> bool:
+    """Whether whoever was making it must be dead."""
+    return time.time() - folder.stat().st_mtime > ABANDONED_S
+
+
+def _number(file: Path) -> int:
+    try:
+        return int(file.read_text() or 0)
+    except (OSError, ValueError):
+        return 0
+
+
+def full(limits: Limits, waited_s: float) -> Refusal:
+    """The refusal of an event that found no room."""
+    return Refusal(
+        "SPOOL_FULL",
+        f"the spool had no room for {waited_s} s: it holds {limits.max_bytes:,} bytes, or nothing was acknowledged for "
+        f"{limits.max_age_s:,.0f} s; is Kafka reachable?",
+    )
