@@ -42,6 +42,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "required_fields": (0, 10_000),
     "filled_fields": (0, 10_000),
 }
+_JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (int, float), "boolean": (bool,)}
 _WORDS = {"string": "a string", "long": "a whole number", "double": "a number", "boolean": "true or false"}
@@ -111,7 +112,7 @@ def properties_text(properties: Mapping[str, Any]) -> str:
         return "{}"
     _bounded(properties, 1, [0])
     try:
-        text = json.dumps(properties, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        text = _JSON(properties)
         text.encode()
     except UnicodeEncodeError:
         raise Refusal("INVALID_PROPERTY", "a property holds half of a surrogate pair") from None

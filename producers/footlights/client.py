@@ -200,6 +200,20 @@ class Client:
         relay = self._relay
         return relay.flush(timeout) if relay else 0
 
+    def take_over(self, timeout: float = 10.0) -> int:
+        """Send what dead processes left in the spool, without waiting for an event; returns how many are not done yet.
+
+        A client that tracks does it by itself, every few seconds.
+
+        Raises
+        ------
+        Refusal
+            CLOSED.
+        """
+        self._open()
+        relay = self._relay
+        return relay.take_over(timeout) if relay else 0
+
     def close(self, timeout: float = 10.0) -> int:
         """Flush, report and end; returns how many events stay in the spool for a later process. Later calls answer CLOSED."""
         with self._lock:

@@ -22,6 +22,9 @@ LEAD = 1
 Encode = Callable[[Any], bytes]
 
 
+_SMALL: list[bytes] = []
+
+
 def long(value: int) -> bytes:
     """Avro's zigzag variable-length integer.
 
@@ -30,17 +33,20 @@ def long(value: int) -> bytes:
     >>> long(0), long(-1), long(64)
     (b'\\x00', b'\\x01', b'\\x80\\x01')
     """
+    if 0 <= value < len(_SMALL):
+        return _SMALL[value]
     if not -(1 << 63) <= value < 1 << 63:
         raise Refusal("INVALID_FIELD", "a whole number takes at most 64 bits")
     value = value << 1 ^ value >> 63
-    if value < 0x80:
-        return bytes((value,))
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+_SMALL.extend([long(value) for value in range(1 << 13)])
 
 
 def text(value: str) -> bytes:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
-from footlights.encoding import Column, Shape, long
+from footlights.encoding import Column, Shape, long, text
 from footlights.ids import fresh_uuid7, record_key
 from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
@@ -72,6 +72,7 @@ class Recorder:
         }
         self._shapes: dict[str, Shape] = {}
         self._forms: dict[str, _Form] = {}
+        self._clock = 0, b""  # the last millisecond as it is written, in one piece for all threads
 
     def encode(
         self,
@@ -103,7 +104,10 @@ class Recorder:
             form = self._form(event_name)
         pieces = form.blank.copy()
         now = int(time.time() * 1000)
-        stamp = long(now)
+        last, stamp = self._clock
+        if last != now:
+            stamp = long(now)
+            self._clock = now, stamp
         if message_id is None:
             message_id = fresh_uuid7(now)
         else:
@@ -128,12 +132,12 @@ class Recorder:
         rest = self._fill(pieces, form, fields, context)
         if properties:
             rest = {**rest, **properties}
-        pieces[form.properties] = form.columns["properties"].encode(properties_text(rest)) if rest else form.empty
+        pieces[form.properties] = text(properties_text(rest)) if rest else form.empty
         return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
 
     def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> str:
         pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")
-        pieces[column.index] = column.encode(pseudonym)
+        pieces[column.index] = column.prefix + text(pseudonym)
         return pseudonym
 
     def _fill(

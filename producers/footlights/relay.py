@@ -103,7 +103,7 @@ class Relay:
         self._refused, self._sync_every_s = refused, sync_every_s
         self._producer = Producer(config)
         self._generation = 0
-        self._fatal = False
+        self._fatal = self._looked = False
         self._stop = threading.Event()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
         self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
@@ -114,17 +114,23 @@ class Relay:
         """Records of this process that Kafka has not acknowledged."""
         return self._own.spool.sequence - self._own.settled
 
-    @property
-    def adopted(self) -> int:
-        """Dead processes whose records are on their way."""
-        return len(self._adopted)
-
     def flush(self, timeout: float) -> int:
         """Wait until all is acknowledged; returns how many records still wait."""
         deadline = time.monotonic() + timeout
         while (left := self.waiting) and time.monotonic() < deadline:
             time.sleep(0.002)
         return left
+
+    def take_over(self, timeout: float) -> int:
+        """Look for spools of dead processes now and wait until they are sent; returns how many are not."""
+        deadline, self._looked = time.monotonic() + timeout, False
+        self._due[self._adopt] = 0.0
+        while not self._looked or (self._adopted and time.monotonic() < deadline):
+            if time.monotonic() > deadline:
+                break
+            self._due[self._adopt] = 0.0
+            time.sleep(0.05)
+        return len(self._adopted)
 
     def close(self, timeout: float) -> int:
         """Flush, send the last report, stop; returns how many records stay in the spool for whoever comes next."""
@@ -256,6 +262,7 @@ class Relay:
             if self._producer.flush(1.0) == 0:
                 self._adopted.remove(sending)
                 spool.close(remove=True)
+        self._looked = True
 
     def _report_all(self) -> None:
         self._report(self._own, closing=False)

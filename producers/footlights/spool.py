@@ -77,7 +77,7 @@ class Spool:
         """Folders of dead processes, locked by this one from now on."""
         for folder in sorted(root.iterdir()) if root.is_dir() else []:
             try:
-                if folder.name == QUARANTINE or folder.name.startswith(_NEW) and not _old(folder):
+                if folder.name == QUARANTINE or (folder.name.startswith(_NEW) and not _old(folder)):
                     continue
                 lock = os.open(folder / LOCK, os.O_RDWR)
             except OSError:

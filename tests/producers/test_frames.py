@@ -1,0 +1,133 @@
+"""What lies in a spool is found again, whatever happened to its neighbours."""
+
+from pathlib import Path
+
+import pytest
+from footlights.frames import Damage, Framed, framed, pack_body, parse
+from footlights.spool import ACKED, QUARANTINE, Limits, Spool
+from hypothesis import given
+from hypothesis import strategies as st
+
+LIMITS = Limits(1 << 30, 3_600.0)
+
+
+def record(number: int, payload: bytes) -> bytes:
+    return framed(pack_body(number, 1, 1) + b"tk" + payload)
+
+
+def found(buffer: bytes, *, final: bool = True) -> list[int]:
+    return [one.sequence for one in parse(buffer, final=final) if isinstance(one, Framed)]
+
+
+PAYLOADS = st.lists(st.binary(max_size=60) | st.just(b"FLr1") | st.just(b"FLr1\0\0\0\x20abcd"), min_size=1, max_size=6)
+
+
+@given(PAYLOADS)
+def test_all_that_was_written_is_read(payloads: list[bytes]) -> None:
+    buffer = b"".join(record(n, p) for n, p in enumerate(payloads))
+    assert [(o.sequence, o.payload) for o in parse(buffer, final=True) if isinstance(o, Framed)] == [
+        *enumerate(payloads)
+    ]
+
+
+@given(PAYLOADS, st.data())
+def test_a_torn_end_costs_its_own_record_only(payloads: list[bytes], data: st.DataObject) -> None:
+    last = record(len(payloads), b"the last one")
+    cut = data.draw(st.integers(0, len(last) - 1))
+    buffer = b"".join(record(n, p) for n, p in enumerate(payloads)) + last[:cut]
+    assert found(buffer) == found(buffer, final=False) == [*range(len(payloads))]
+
+
+@given(PAYLOADS, st.data())
+def test_a_flipped_byte_costs_its_own_record_only(payloads: list[bytes], data: st.DataObject) -> None:
+    pieces = [record(n, p) for n, p in enumerate(payloads)]
+    hit = data.draw(st.integers(0, len(pieces) - 1))
+    place = data.draw(st.integers(0, len(pieces[hit]) - 1))
+    flipped = bytearray(pieces[hit])
+    flipped[place] ^= data.draw(st.integers(1, 255))
+    buffer = b"".join([*pieces[:hit], bytes(flipped), *pieces[hit + 1 :]])
+    assert found(buffer) == [n for n in range(len(payloads)) if n != hit]
+    assert sum(isinstance(one, Damage) for one in parse(buffer, final=True)) == 1
+
+
+def write(spool: Spool, first: int, last: int) -> None:
+    for number in range(first, last + 1):
+        assert spool.append(number, b"t", b"k", b"p" * 50, LIMITS, sync=False)
+
+
+def read_all(spool: Spool, *, final: bool) -> list[int]:
+    out: list[int] = []
+    while piece := spool.read(final=final):
+        out += [one.sequence for one in piece]
+    return out
+
+
+def test_a_folder_is_taken_over_once_its_process_is_gone(tmp_path: Path) -> None:
+    dead = Spool.create(tmp_path, "a" * 32, "shop", "default")
+    write(dead, 1, 100)
+    assert not list(Spool.abandoned(tmp_path))
+    dead.acknowledge(40)
+    dead.close(remove=False)
+    (heir,) = Spool.abandoned(tmp_path)
+    assert (heir.producer_id, heir.source, heir.tenant_id) == ("a" * 32, "shop", "default")
+    assert read_all(heir, final=True) == [*range(41, 101)]
+    assert heir.exhausted
+    assert not list(Spool.abandoned(tmp_path))
+    heir.close(remove=True)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_segments_go_as_they_are_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("footlights.spool.SEGMENT_BYTES", 1_000)
+    spool = Spool.create(tmp_path, "b" * 32, "shop", "default")
+    write(spool, 1, 200)
+    held, files = spool.waiting_bytes, len([*spool.folder.glob("*.seg")])
+    assert files > 10
+    assert read_all(spool, final=False) == [*range(1, 201)]
+    spool.acknowledge(150)
+    assert len([*spool.folder.glob("*.seg")]) < files / 2
+    assert spool.waiting_bytes == sum(p.stat().st_size for p in spool.folder.glob("*.seg")) < held
+    spool.rewind()
+    assert read_all(spool, final=False) == [*range(151, 201)]
+    write(spool, 201, 210)
+    assert read_all(spool, final=False) == [*range(201, 211)]
+    spool.sync()
+    spool.close(remove=True)
+
+
+def test_the_limits_are_bytes_and_time_without_an_acknowledgement(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, "c" * 32, "shop", "default")
+    assert spool.append(1, b"t", b"k", b"p" * 50, Limits(100, 10.0), sync=True)
+    assert not spool.append(2, b"t", b"k", b"p" * 50, Limits(100, 10.0), sync=True)
+    assert not spool.append(2, b"t", b"k", b"p" * 50, Limits(10_000, 0.0), sync=True)
+    spool.acknowledge(1)
+    assert spool.append(2, b"t", b"k", b"p" * 50, Limits(10_000, 0.5), sync=True)
+    spool.close(remove=True)
+
+
+def test_damage_is_put_aside_and_counted(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, "d" * 32, "shop", "default")
+    write(spool, 1, 10)
+    spool.close(remove=False)
+    (segment,) = spool.folder.glob("*.seg")
+    body = bytearray(segment.read_bytes())
+    body[len(body) // 2] ^= 0xFF
+    segment.write_bytes(bytes(body) + b"FLr1 a record that was cut off")
+    (heir,) = Spool.abandoned(tmp_path)
+    assert len(read_all(heir, final=True)) == 9
+    assert heir.damaged == 1
+    assert len([*(tmp_path / QUARANTINE).iterdir()]) == 2
+    heir.rewind()
+    assert len(read_all(heir, final=True)) == 9 and heir.damaged == 1
+    heir.close(remove=True)
+
+
+def test_a_broken_note_of_what_was_acknowledged_repeats_records_and_loses_none(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, "e" * 32, "shop", "default")
+    write(spool, 1, 10)
+    spool.acknowledge(5)
+    spool.close(remove=False)
+    (spool.folder / ACKED).write_text("??")
+    (heir,) = Spool.abandoned(tmp_path)
+    assert read_all(heir, final=True) == [*range(1, 11)]
+    heir.close(remove=True)
