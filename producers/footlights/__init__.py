@@ -1,13 +1,14 @@
 """footlights: a service publishes its events with two lines.
 
 In: events.
-Out: Client, Money, Outcome, Refusal, the pseudonymiser, ids.
+Out: Client, Outbox, Money, Outcome, Refusal, the pseudonymiser, ids.
 Never: a configured logger, or an exception that the host did not ask for.
 """
 
 from footlights.client import Client
 from footlights.ids import uuid7, uuid7_of
+from footlights.outbox import Outbox
 from footlights.outcome import Money, Outcome, Refusal
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser
 
-__all__ = ["Client", "HmacPseudonymiser", "Money", "Outcome", "Pseudonymiser", "Refusal", "uuid7", "uuid7_of"]
+__all__ = ["Client", "HmacPseudonymiser", "Money", "Outbox", "Outcome", "Pseudonymiser", "Refusal", "uuid7", "uuid7_of"]

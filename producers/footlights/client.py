@@ -19,16 +19,22 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from footlights.business import BusinessEvents, problem_with
 from footlights.checks import MAX_EVENT_BYTES, checked_name
 from footlights.encoding import long
 from footlights.ids import new_producer_id
-from footlights.outcome import DISABLED, SPOOLED, Money, Outcome, Refusal
+from footlights.outcome import DISABLED, LOG, SPOOLED, Money, Outcome, Refusal
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
 from footlights.records import CONTEXT, Encoded, Recorder
 from footlights.registry import Schemas, SchemaUnavailable
-from footlights.relay import LOG, OnDelivery, Relay, producer_config
+from footlights.relay import OnDelivery, Relay, producer_config
 from footlights.spool import Limits, Spool, full
 
+#: Arguments of `track` but its name, in the order of `Recorder.encode`.
+_ARGUMENTS = (
+    "user_id", "anonymous_id", "session_id", "amount", "properties", "occurred_at", "context", "automatic", "message_id",
+    "sent_at_ms", "received_at_ms", "original_id",
+)  # fmt: skip
 #: Wait of a process that ends: what is left stays in the spool for the next one.
 EXIT_FLUSH_S = 3.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
@@ -46,7 +52,7 @@ def default_spool() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "footlights-sdk" / "spool"
 
 
-class Client:
+class Client(BusinessEvents):
     """A connection of one service to the platform; one for the whole process, from any thread.
 
     Parameters
@@ -151,27 +157,47 @@ class Client:
             True when taken. Reasons of a refusal: INVALID_NAME, INVALID_ID, INVALID_TIME, NAIVE_DATETIME, INVALID_FIELD,
             INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, SPOOL_FULL, SPOOL_FAILED, UNAVAILABLE, CLOSED, INTERNAL.
         """
+        return self._take(
+            True, event_name, user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic,
+            message_id, sent_at_ms, received_at_ms, original_id, fields,
+        )  # fmt: skip
+
+    def check(self, event_name: str, **values: Any) -> Outcome:
+        """What `track` would answer to these arguments, short of the spool: nothing is taken and no refusal counted."""
+        known = {name: values.pop(name, None) for name in _ARGUMENTS}
+        return self._take(False, event_name, *known.values(), values)
+
+    def _take(self, keep: bool, event_name: str, *arguments: Any) -> Outcome:
         if not self.enabled:
             return Outcome(DISABLED)
         try:
-            recorder = self._recorder or self._open()
-            if original_id is not None:
-                fields["original_id"] = original_id
-            encoded = recorder.encode(
-                event_name, user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic,
-                message_id, sent_at_ms, received_at_ms, fields,
-            )  # fmt: skip
-            self._append(encoded)
+            encoded = (self._recorder or self._open()).encode(event_name, *arguments)
+            if keep:
+                self._append(encoded)
         except Refusal as refusal:
-            return self._refuse(refusal)
+            return self._refuse(refusal, keep=keep)
         except SchemaUnavailable as problem:
-            return self._refuse(Refusal("UNAVAILABLE", str(problem)))
+            return self._refuse(Refusal("UNAVAILABLE", str(problem)), keep=keep)
         except OSError as problem:
             reason = "SPOOL_FULL" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "SPOOL_FAILED"
-            return self._refuse(Refusal(reason, f"the spool cannot be written: {problem.strerror or problem}"), problem)
+            told = Refusal(reason, f"the spool cannot be written: {problem.strerror or problem}")
+            return self._refuse(told, problem, keep=keep)
         except Exception as problem:  # the edge of the SDK: whatever it is, the host goes on
-            return self._refuse(Refusal("INTERNAL", type(problem).__name__), problem)
+            return self._refuse(Refusal("INTERNAL", type(problem).__name__), problem, keep=keep)
         return Outcome(SPOOLED, "", "", encoded.message_id)
+
+    def _business(self, event_name: str, values: Mapping[str, Any]) -> Outcome:
+        if self.enabled and (problem := problem_with(event_name, values)):
+            return self._refuse(problem)
+        return self.track(event_name, **values)
+
+    def alias(self, user_id: str | int, previous_id: str | int, **more: Any) -> Outcome:
+        """Say that two ids are one person: `previous_id`, e.g. of the visitor before the login, belongs to `user_id`."""
+        return self.track("identity_linked", user_id=user_id, anonymous_id=previous_id, automatic=True, **more)
+
+    def unalias(self, user_id: str | int, previous_id: str | int, **more: Any) -> Outcome:
+        """Take an `alias` back: from now on the two ids are two people again, in every figure that is asked."""
+        return self.track("identity_unlinked", user_id=user_id, anonymous_id=previous_id, automatic=True, **more)
 
     def identify(self, user_id: str | int, traits: Mapping[str, Any] | None = None, **more: Any) -> Outcome:
         """Say what is known of a user: an account record `profile_updated` whose properties are the traits."""
@@ -295,8 +321,9 @@ class Client:
                 raise full(self._limits, self._max_block_s)
             time.sleep(0.002)
 
-    def _refuse(self, refusal: Refusal, cause: BaseException | None = None) -> Outcome:
-        self._refused[refusal.reason] += 1
+    def _refuse(self, refusal: Refusal, cause: BaseException | None = None, *, keep: bool = True) -> Outcome:
+        if keep:
+            self._refused[refusal.reason] += 1
         if self._strict:
             raise refusal from cause
         return Outcome("refused", refusal.reason, refusal.detail)

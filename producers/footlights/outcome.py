@@ -5,9 +5,12 @@ Out: Outcome, Refusal, Money.
 Never: an exception in the host, unless it asked for strictness.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import NamedTuple
 
+#: Where the SDK says what its host should know; the host decides whether and where it is shown.
+LOG = logging.getLogger("footlights")
 SPOOLED = "spooled"
 QUEUED = "queued"
 DISABLED = "disabled"

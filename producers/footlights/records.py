@@ -88,6 +88,7 @@ class Recorder:
         message_id: str | None,
         sent_at_ms: int | None,
         received_at_ms: int | None,
+        original_id: str | None,
         fields: dict[str, Any],
     ) -> Encoded:
         """A record of these values.
@@ -129,6 +130,8 @@ class Recorder:
             if not isinstance(amount, Money):
                 raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
             fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+        if original_id is not None:
+            fields["original_id"] = original_id
         rest = self._fill(pieces, form, fields, context)
         if properties:
             rest = {**rest, **properties}

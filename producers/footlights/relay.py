@@ -7,7 +7,6 @@ Never: a record taken out of the spool before Kafka acknowledged it.
 
 import contextlib
 import json
-import logging
 import threading
 import time
 from collections import Counter
@@ -20,12 +19,12 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from footlights.frames import Framed
 from footlights.names import REPORTS_TOPIC
+from footlights.outcome import LOG
 from footlights.registry import Schemas, SchemaUnavailable
 from footlights.spool import Spool
 
 Record = dict[str, Any]
 OnDelivery = Callable[[Record, str | None], None]
-LOG = logging.getLogger("footlights")
 
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S = 0.01
@@ -146,7 +145,7 @@ class Relay:
         with contextlib.suppress(OSError):
             self._own.spool.sync()
         self._report(self._own, closing=not left)
-        done = self._producer.flush(max(1.0, min(timeout, 5.0))) == 0
+        done = self._producer.flush(min(timeout, 0.5) if left else max(1.0, min(timeout, 5.0))) == 0
         self._own.spool.close(remove=done and not left)
         return left
 

@@ -10,7 +10,6 @@ named by their first sequence. Whoever gets the lock of a dead process's folder 
 
 import fcntl
 import json
-import logging
 import os
 import shutil
 import time
@@ -19,9 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from footlights.frames import Damage, Framed, framed, pack_body, parse
-from footlights.outcome import Refusal
+from footlights.outcome import LOG, Refusal
 
-LOG = logging.getLogger("footlights")
 SEGMENT_BYTES = 4 << 20
 READ_BYTES = 256 << 10
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"

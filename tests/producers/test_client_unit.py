@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import inspect
 import json
+import os
 import pkgutil
 import warnings
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from schemas import validity
 from schemas.families import FAMILIES, INTERNAL
 from schemas.topics import TOPICS
 
+SURFACE = Path(__file__).with_name("public_surface.txt")
 NOWHERE = "127.0.0.1:1"
 
 
@@ -158,10 +161,24 @@ def test_ids_carry_their_time() -> None:
     assert uuid7_of(ms, "a", "b") == uuid7_of(ms, "a", "b") != uuid7_of(ms, "a", "c")
 
 
-def test_the_public_names() -> None:
-    assert sorted(footlights.__all__) == [
-        "Client", "HmacPseudonymiser", "Money", "Outcome", "Pseudonymiser", "Refusal", "uuid7", "uuid7_of",
-    ]  # fmt: skip
+def surface() -> str:
+    """Every public name with its signature, as a service may rely on it."""
+    lines = []
+    for name in sorted(footlights.__all__):
+        found = getattr(footlights, name)
+        lines.append(f"{name}{inspect.signature(found)}")
+        if inspect.isclass(found):
+            for member, value in inspect.getmembers(found):
+                if inspect.isfunction(value) and not member.startswith("_"):
+                    lines.append(f"{name}.{member}{inspect.signature(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_public_surface_changes_on_purpose_only() -> None:
+    """`FOOTLIGHTS_WRITE_SURFACE=1 pytest -k surface` writes the new one; say in the CHANGELOG what changed."""
+    if os.environ.get("FOOTLIGHTS_WRITE_SURFACE"):
+        SURFACE.write_text(surface())
+    assert surface() == SURFACE.read_text()
     assert Money(500, "USD").amount_minor == 500
 
 
