@@ -263,6 +263,11 @@ class Client(BusinessEvents):
         return self._spool.producer_id if self._spool else None
 
     @property
+    def source(self) -> str:
+        """Name of the service."""
+        return self._source
+
+    @property
     def refused(self) -> Mapping[str, int]:
         """Refused events of this process by reason."""
         return dict(self._refused)
