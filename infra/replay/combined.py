@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from infra.replay.agents import read_agent
+from footlights.collector.agents import read_agent
+
 from infra.replay.event import Event, Origin, Refused, in_range
 
 _LINE: Final = re.compile(

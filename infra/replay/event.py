@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from footlights.checks import EARLIEST_MS, LATEST_MS
+from footlights.foreign import Unreadable as Refused
+from footlights.foreign import in_range
 from footlights.ids import uuid7_of
 
-EARLIEST_MS = 946_684_800_000  # 2000-01-01
-LATEST_MS = 4_102_444_800_000  # 2100-01-01
+__all__ = ["EARLIEST_MS", "LATEST_MS", "NOTHING", "Event", "Origin", "Refused", "in_range"]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -38,10 +40,6 @@ class Event:
     fields: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
-class Refused(ValueError):
-    """A line that cannot become a record. The text says why and quotes no content."""
-
-
 @dataclass(frozen=True)
 class Origin:
     """Where lines come from: what makes their ids repeatable."""
@@ -57,16 +55,3 @@ class Origin:
     def foreign_id(self, ms: int, foreign: str) -> str:
         """Id of a record that has a foreign id: its original time as sent; hash of tenant, source and foreign id."""
         return uuid7_of(ms, self.tenant, self.source, foreign)
-
-
-def in_range(ms: int) -> int:
-    """The time, when it lies in 2000-2099.
-
-    Raises
-    ------
-    Refused
-        Outside.
-    """
-    if not EARLIEST_MS <= ms < LATEST_MS:
-        raise Refused("timestamp outside 2000-2099")
-    return ms

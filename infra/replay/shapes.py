@@ -1,22 +1,15 @@
-"""Foreign values as columns: which columns a family has, and texts, times and numbers of other systems.
+"""Columns of the families, as parsers of foreign files ask for them.
 
-In: values of JSON or CSV.
-Out: columns of the right kind, or Refused.
-Never: a value of a wrong kind in a column: what does not fit stays a property.
+In: event names.
+Out: columns with their kinds.
+Never: the envelope's columns, which nobody sets from a file's columns.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
 from functools import cache
-from typing import Any, Final
 
-from footlights.checks import NO_IDS
 from footlights.names import family_of
 
-from infra.replay.event import Refused, in_range
-from schemas.families import BOOLEAN, DOUBLE, ENVELOPE, FAMILIES, LONG, STRING
-
-_MAX_LONG: Final = (1 << 63) - 1
+from schemas.families import ENVELOPE, FAMILIES
 
 
 @cache
@@ -24,92 +17,3 @@ def columns_of(event_name: str) -> dict[str, str]:
     """Columns of an event's family besides the envelope, with their kinds."""
     kinds = FAMILIES[family_of(event_name)].kinds
     return {name: kind for name, kind in kinds.items() if name not in ENVELOPE}
-
-
-def fitted(value: object, kind: str) -> Any:
-    """The value as a column of a kind; None when it does not fit.
-
-    Examples
-    --------
-    >>> fitted(3.0, "long"), fitted("3", "long"), fitted(True, "long"), fitted(7, "string")
-    (3, 3, None, '7')
-    """
-    if isinstance(value, bool):
-        return value if kind == BOOLEAN else None
-    if kind == LONG:
-        return _whole(value)
-    if kind == STRING and isinstance(value, str | int):
-        return str(value)
-    if kind == DOUBLE and isinstance(value, int | float) and abs(value) < 1e300:
-        return float(value)
-    return None
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.lstrip("-").isdigit():
-        value = int(value)
-    return value if isinstance(value, int) and abs(value) <= _MAX_LONG else None
-
-
-def split_columns(event_name: str, properties: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(columns of the event's family, properties that remain)."""
-    kinds = columns_of(event_name)
-    columns, rest = {}, {}
-    for name, value in properties.items():
-        kept = fitted(value, kinds[name]) if name in kinds and value is not None else None
-        if kept is None:
-            rest[name] = value
-        else:
-            columns[name] = kept
-    return columns, rest
-
-
-def identifier(value: object) -> str | None:
-    """An id as text; None when there is none, or a placeholder that a bug wrote.
-
-    Examples
-    --------
-    >>> identifier(42), identifier(" u-1 "), identifier("undefined"), identifier(True)
-    ('42', 'u-1', None, None)
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    text = str(value).strip()
-    return None if text.lower() in NO_IDS else text
-
-
-def iso_ms(text: object) -> int:
-    """Epoch milliseconds of an ISO 8601 time; without a zone it is UTC.
-
-    Raises
-    ------
-    Refused
-        When it is absent or no such time.
-
-    Examples
-    --------
-    >>> iso_ms("2024-05-01T12:00:00.250Z"), iso_ms("2024-05-01T14:00:00+02:00")
-    (1714564800250, 1714564800000)
-    """
-    if text is None:
-        raise Refused("timestamp absent")
-    if not isinstance(text, str):
-        raise Refused("timestamp unreadable")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Refused("timestamp unreadable") from error
-    return epoch_ms(moment, UTC)
-
-
-def epoch_ms(moment: datetime, zone: tzinfo) -> int:
-    """Epoch milliseconds of a time; a naive one is in the given zone, of two readings the first."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    try:
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    except OverflowError as error:
-        raise Refused("timestamp outside 2000-2099") from error
-    return in_range((since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000)

@@ -11,9 +11,11 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from footlights.foreign import epoch_ms, fitted, identifier
+
 from infra.replay.event import Event, Origin, Refused, in_range
 from infra.replay.mapping import BadMapping, Mapping, Source
-from infra.replay.shapes import columns_of, epoch_ms, fitted, identifier
+from infra.replay.shapes import columns_of
 
 _MAX_DIGITS = 30
 

@@ -123,11 +123,11 @@ def properties_text(properties: Mapping[str, Any]) -> str:
 
 def _bounded(value: Any, depth: int, keys: list[int]) -> None:
     if depth > MAX_DEPTH:
-        raise Refusal("INVALID_PROPERTY", f"properties are nested deeper than {MAX_DEPTH}")
+        raise Refusal("EVENT_TOO_LARGE", f"properties are nested deeper than {MAX_DEPTH}")
     if isinstance(value, Mapping):
         keys[0] += len(value)
         if keys[0] > MAX_KEYS:
-            raise Refusal("INVALID_PROPERTY", f"properties have more than {MAX_KEYS} keys")
+            raise Refusal("EVENT_TOO_LARGE", f"properties have more than {MAX_KEYS} keys")
         for name, inner in value.items():
             if not isinstance(name, str):
                 raise Refusal("INVALID_PROPERTY", "property names must be texts")

@@ -39,7 +39,7 @@ _ARGUMENTS = (
 EXIT_FLUSH_S = 3.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
-_ABANDONED: list[object] = []  # relays of the parent process, whose producer a child must neither use nor destroy
+_ABANDONED: list[object] = []  # what belongs to the parent process and a child must neither use nor destroy
 
 
 def default_folder() -> Path:
@@ -284,9 +284,9 @@ class Client(BusinessEvents):
             if self._recorder is None:
                 self._spool = self._create_spool()
                 self._relay = Relay(
-                    self._spool, self._root, self._schemas, self._config,
-                    on_delivery=self._on_delivery, refused=self._refused, sync_every_s=self._sync_s,
-                )  # fmt: skip
+                    self._root, self._schemas, self._config, on_delivery=self._on_delivery, sync_every_s=self._sync_s
+                )
+                self._relay.add(self._spool, self._refused)
                 self._recorder = Recorder(
                     self._schemas, self._pseudonym,
                     tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
@@ -334,11 +334,11 @@ class Client(BusinessEvents):
         return Outcome("refused", refusal.reason, refusal.detail)
 
     def _after_fork(self) -> None:
+        # As little as can be: a lock that another thread of the parent held stays held in this process.
+        _ABANDONED.extend((self._relay, self._schemas.renew()))
         if self._relay:
-            _ABANDONED.append(self._relay)
             self._relay.abandon()
         _OPEN.discard(self)
-        self._schemas.renew()
         self._begin()
 
 

@@ -68,8 +68,7 @@ class Schemas:
 
     def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
         self._url, self._timeout_s = url, timeout_s
-        # No retries: the caller waits for this, and the copy on the disk is as good.
-        self._client = SchemaRegistryClient({"url": url, "timeout": timeout_s, "max.retries": 0})
+        self._client: SchemaRegistryClient | None = None
         self._folder = folder / "schemas"
         self._lock = threading.Lock()
         self._held: dict[str, Written] = {}
@@ -89,15 +88,27 @@ class Schemas:
                 self._held[subject] = self._ask(subject)
             return self._held[subject]
 
-    def renew(self) -> None:
-        """After a fork: a lock and a connection that the parent does not hold; what is known stays known."""
-        self._lock = threading.Lock()
-        self._client = SchemaRegistryClient({"url": self._url, "timeout": self._timeout_s, "max.retries": 0})
+    def renew(self) -> object:
+        """After a fork: a lock and a connection that the parent does not hold; what is known stays known.
+
+        Returns the parent's connection, which the child must neither use nor destroy.
+        """
+        held, self._client, self._lock = self._client, None, threading.Lock()
+        return held
 
     def close(self) -> None:
         """Let the connection go."""
-        with self._client:
-            return
+        with self._lock:
+            held, self._client = self._client, None
+        if held:
+            with held:
+                return
+
+    def _connection(self) -> SchemaRegistryClient:
+        if self._client is None:
+            # No retries: the caller waits for this, and the copy on the disk is as good.
+            self._client = SchemaRegistryClient({"url": self._url, "timeout": self._timeout_s, "max.retries": 0})
+        return self._client
 
     def serializer(self, topic: str) -> Serialize:
         """A function from a record of the topic to its framed Avro bytes."""
@@ -128,7 +139,7 @@ class Schemas:
     def _ask(self, subject: str) -> Written:
         kept = self._folder / f"{subject}.json"
         try:
-            newest = self._client.get_latest_version(subject)
+            newest = self._connection().get_latest_version(subject)
         except Exception as problem:
             if kept.exists():
                 return Written(**json.loads(kept.read_text()))

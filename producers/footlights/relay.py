@@ -55,8 +55,10 @@ def producer_config(bootstrap_servers: str, max_messages: int, overrides: dict[s
 class Sending:
     """A spool on its way: what was read from it, and which sequences wait for their acknowledgement."""
 
-    def __init__(self, spool: Spool) -> None:
-        self.spool = spool
+    def __init__(self, spool: Spool, refused: Counter[str] | None = None) -> None:
+        #: `refused` counts what its process refused, by reason; None for the spool of a dead process.
+        self.spool, self.own = spool, refused is not None
+        self.refused: Counter[str] = Counter() if refused is None else refused
         self.queue: list[Framed] = []
         self.waiting: dict[int, None] = {}
         self.failed = 0
@@ -66,6 +68,11 @@ class Sending:
             ("source", spool.source.encode()),
             ("tenant_id", spool.tenant_id.encode()),
         ]
+
+    @property
+    def unacknowledged(self) -> int:
+        """Records that Kafka has not acknowledged."""
+        return self.spool.sequence - self.settled
 
     @property
     def settled(self) -> int:
@@ -87,19 +94,16 @@ class Relay:
 
     def __init__(
         self,
-        spool: Spool,
         root: Path,
         schemas: Schemas,
         config: dict[str, Any],
         *,
-        on_delivery: OnDelivery | None,
-        refused: Counter[str],
-        sync_every_s: float,
+        on_delivery: OnDelivery | None = None,
+        sync_every_s: float = 1.0,
     ) -> None:
-        self._own = Sending(spool)
-        self._adopted: list[Sending] = []
+        self._sendings: list[Sending] = []
         self._root, self._schemas, self._config, self._on_delivery = root, schemas, config, on_delivery
-        self._refused, self._sync_every_s = refused, sync_every_s
+        self._sync_every_s = sync_every_s
         self._producer = Producer(config)
         self._generation = 0
         self._fatal = self._looked = False
@@ -108,10 +112,19 @@ class Relay:
         self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
         self._thread.start()
 
+    def add(self, spool: Spool, refused: Counter[str]) -> Sending:
+        """Send what this process puts into a spool; `refused` goes into its reports."""
+        sending = Sending(spool, refused)
+        self._sendings.append(sending)
+        return sending
+
+    def _of(self, own: bool) -> list[Sending]:
+        return [sending for sending in self._sendings if sending.own == own]
+
     @property
     def waiting(self) -> int:
         """Records of this process that Kafka has not acknowledged."""
-        return self._own.spool.sequence - self._own.settled
+        return sum(sending.unacknowledged for sending in self._of(own=True))
 
     def flush(self, timeout: float) -> int:
         """Wait until all is acknowledged; returns how many records still wait."""
@@ -124,12 +137,12 @@ class Relay:
         """Look for spools of dead processes now and wait until they are sent; returns how many are not."""
         deadline, self._looked = time.monotonic() + timeout, False
         self._due[self._adopt] = 0.0
-        while not self._looked or (self._adopted and time.monotonic() < deadline):
+        while not self._looked or (self._of(own=False) and time.monotonic() < deadline):
             if time.monotonic() > deadline:
                 break
             self._due[self._adopt] = 0.0
             time.sleep(0.05)
-        return len(self._adopted)
+        return len(self._of(own=False))
 
     def close(self, timeout: float) -> int:
         """Flush, send the last report, stop; returns how many records stay in the spool for whoever comes next."""
@@ -138,20 +151,19 @@ class Relay:
         self._thread.join(timeout=5)
         if self._thread.is_alive():  # nothing of it may be touched; the spool is taken over after this process
             return left
-        for sending in self._adopted:
-            sending.spool.acknowledge(sending.settled)
-            sending.spool.close(remove=False)
         self._keep()
-        with contextlib.suppress(OSError):
-            self._own.spool.sync()
-        self._report(self._own, closing=not left)
+        for sending in self._of(own=True):
+            with contextlib.suppress(OSError):
+                sending.spool.sync()
+            self._report(sending, closing=not sending.unacknowledged)
         done = self._producer.flush(min(timeout, 0.5) if left else max(1.0, min(timeout, 5.0))) == 0
-        self._own.spool.close(remove=done and not left)
+        for sending in self._sendings:
+            sending.spool.close(remove=done and sending.own and not sending.unacknowledged)
         return left
 
     def abandon(self) -> None:
         """In a forked child: leave the parent's spools alone."""
-        for sending in (self._own, *self._adopted):
+        for sending in self._sendings:
             sending.spool.forget()
 
     # -- the thread
@@ -159,7 +171,7 @@ class Relay:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                moved = [self._send(sending) for sending in (self._own, *self._adopted)]
+                moved = [self._send(sending) for sending in list(self._sendings)]
                 self._producer.poll(0 if any(moved) else POLL_S)
                 if self._fatal:
                     self._renew()
@@ -176,7 +188,7 @@ class Relay:
         """Hand what was read to the producer, until its queue is full; whether something moved."""
         queue = sending.queue
         if not queue:
-            queue.extend(reversed(sending.spool.read(final=sending is not self._own)))
+            queue.extend(reversed(sending.spool.read(final=not sending.own)))
         moved = False
         produce, waiting, headers, generation = (
             self._producer.produce,
@@ -220,7 +232,7 @@ class Relay:
             return
         else:
             self._give_up(sending, number, error)
-        if self._on_delivery and sending is self._own:
+        if self._on_delivery and sending.own:
             # The host's function runs on our thread: whatever it raises must not end it.
             with contextlib.suppress(Exception):
                 record = self._schemas.read(message.topic(), message.value())
@@ -237,45 +249,49 @@ class Relay:
         self._producer.purge()
         self._producer = Producer(self._config)
         self._fatal = False
-        for sending in (self._own, *self._adopted):
+        for sending in list(self._sendings):
             sending.again()
 
     # -- from time to time
 
     def _keep(self) -> None:
-        for sending in (self._own, *self._adopted):
+        for sending in list(self._sendings):
             sending.spool.acknowledge(sending.settled)
 
     def _sync(self) -> None:
         if self._sync_every_s:
-            self._own.spool.sync()
+            for sending in self._of(own=True):
+                sending.spool.sync()
 
     def _adopt(self) -> None:
         for spool in Spool.abandoned(self._root):
-            self._adopted.append(Sending(spool))
-        for sending in [s for s in self._adopted if s.spool.exhausted and not s.queue and not s.waiting]:
+            self._sendings.append(Sending(spool))
+        for sending in self._of(own=False):
+            if not sending.spool.exhausted or sending.queue or sending.waiting:
+                continue
             spool = sending.spool
             spool.acknowledge(sending.settled)
             spool.sequence = spool.seen
             self._report(sending, closing=True)
             if self._producer.flush(1.0) == 0:
-                self._adopted.remove(sending)
+                self._sendings.remove(sending)
                 spool.close(remove=True)
         self._looked = True
 
     def _report_all(self) -> None:
-        self._report(self._own, closing=False)
+        for sending in self._of(own=True):
+            self._report(sending, closing=False)
 
     def _report(self, sending: Sending, *, closing: bool) -> None:
-        spool, refused = sending.spool, self._refused if sending is self._own else Counter[str]()
-        if not spool.sequence and not refused:
+        spool = sending.spool
+        if not spool.sequence and not sending.refused:
             return
         failed = sending.failed + spool.damaged
         report = {
             "tenant_id": spool.tenant_id, "source": spool.source, "producer_id": spool.producer_id,
             "reported_at_ms": int(time.time() * 1000), "last_sequence": spool.sequence,
             "acked": max(0, spool.seen - len(sending.queue) - len(sending.waiting) - failed),
-            "failed": failed, "refused": json.dumps(dict(refused)), "closing": closing,
+            "failed": failed, "refused": json.dumps(dict(sending.refused)), "closing": closing,
         }  # fmt: skip
         try:
             payload = self._schemas.serializer(REPORTS_TOPIC)(report)

@@ -44,7 +44,7 @@ class Spool:
         self._segments: list[int] = sorted(int(p.stem) for p in folder.glob(f"*{SEGMENT}"))
         # Bytes in full segments, and bytes of those that went: one thread writes each.
         self._filled, self._removed = sum(self._path(first).stat().st_size for first in self._segments), 0
-        self._fd, self._size, self._synced = -1, 0, 0
+        self._fd, self._size, self._synced = -1, 0, (-1, 0)
         self._to_sync: list[int] = []
         self._waits_since = 0.0
         self._read_fd, self._reading, self._at, self._buffer = -1, 0, 0, b""
@@ -140,20 +140,22 @@ class Spool:
         if self._fd >= 0:
             self._to_sync.append(self._fd)
         self._filled += self._size
-        self._fd, self._size, self._synced = fd, 0, 0
+        self._fd, self._size = fd, 0
         self._segments.append(number)
 
     def sync(self) -> None:
-        """Bring what was written to the disk itself."""
+        """Bring what was written to the disk itself: every record whose `append` returned before this call."""
+        fd, size = self._fd, self._size  # first: a roll meanwhile puts this file among those below
         while self._to_sync:
-            fd = self._to_sync[0]
-            os.fdatasync(fd)
-            os.close(fd)
+            full = self._to_sync[0]
+            os.fdatasync(full)
+            os.close(full)
             del self._to_sync[0]
-        if self._fd >= 0 and self._size != self._synced:
-            size = self._size
-            os.fdatasync(self._fd)
-            self._synced = size
+            if full == fd:
+                return
+        if fd >= 0 and self._synced != (fd, size):
+            os.fdatasync(fd)
+            self._synced = (fd, size)
 
     # -- reading
 

@@ -33,7 +33,7 @@ def test_the_small_file() -> None:
             reasons.append((number, str(refusal)))
     assert names == [
         "page_view", "profile_updated", "checkout_started", "ticket_purchased", "Wishlist Updated", "page_view", "screen",
-        "group", "alias", "feedback_given",
+        "group", "identity_linked", "feedback_given",
     ]  # fmt: skip
     assert reasons == [
         (11, "not JSON"),

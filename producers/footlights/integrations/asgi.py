@@ -69,7 +69,7 @@ class FootlightsMiddleware:
             self._recording.record(self._exchange(scope, answer, (time.perf_counter() - began) * 1000, error))
 
     def _exchange(self, scope: Scope, answer: dict[str, Any], duration_ms: float, error: str | None) -> Exchange:
-        asked, given = _headers(scope["headers"]), _headers(answer["headers"])
+        asked, given = headers_of(scope["headers"]), headers_of(answer["headers"])
         route = getattr(scope.get("route"), "path", None)
         path = scope["path"]
         return Exchange(
@@ -80,5 +80,6 @@ class FootlightsMiddleware:
         )  # fmt: skip
 
 
-def _headers(pairs: Any) -> dict[str, str]:
+def headers_of(pairs: Any) -> dict[str, str]:
+    """Headers by lower-case name; of repeated ones the last."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}

@@ -2,7 +2,7 @@
 
 In: User-Agent texts.
 Out: Agent, cached by text, since a log has few of them and the bot list is long.
-Never: a list of bots of our own.
+Never: a list of bots or browsers of our own.
 """
 
 import re
@@ -10,29 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import ua_parser
 from crawlerdetect import CrawlerDetect
 
 _DETECT = CrawlerDetect()
 #: Longer agents are judged by their beginning, so that a hostile one costs no time.
 _MAX_AGENT = 1_024
 
-_BROWSERS = (
-    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
-    ("Opera", re.compile(r"OPR/|Opera")),
-    ("Samsung Internet", re.compile(r"SamsungBrowser/")),
-    ("Firefox", re.compile(r"Firefox/|FxiOS/|Iceweasel/")),
-    ("Chrome", re.compile(r"Chrome/|CriOS/|Chromium/")),
-    ("Internet Explorer", re.compile(r"MSIE |Trident/")),
-    ("Safari", re.compile(r"Safari/")),
-)
-_SYSTEMS = (
-    ("iOS", re.compile(r"iPhone|iPad|iPod")),
-    ("Android", re.compile(r"Android")),
-    ("Windows", re.compile(r"Windows")),
-    ("macOS", re.compile(r"Mac OS X|Macintosh")),
-    ("ChromeOS", re.compile(r"CrOS")),
-    ("Linux", re.compile(r"Linux|X11")),
-)
 _TABLET = re.compile(r"iPad|Tablet|Android(?!.*Mobile)")
 _MOBILE = re.compile(r"Mobile|iPhone|iPod|Windows Phone")
 
@@ -61,9 +45,11 @@ def read_agent(text: str) -> Agent:
         return Agent(False, {})
     automatic = bool(_DETECT.isCrawler(text))
     context: dict[str, str] = {"device": "bot" if automatic else _device(text)}
-    for column, names in (("browser", _BROWSERS), ("os", _SYSTEMS)):
-        if found := next((name for name, pattern in names if pattern.search(text)), None):
-            context[column] = found
+    found = ua_parser.parse(text)
+    if found.user_agent:
+        context["browser"] = found.user_agent.family
+    if found.os:
+        context["os"] = found.os.family
     return Agent(automatic, context)
 
 

@@ -1,0 +1,267 @@
+"""The collector's HTTP face: routes, keys, limits; everything else is in the lanes.
+
+In: ASGI requests.
+Out: 202 (200 where a vendor's client insists) once the events are on the disk; a Problem otherwise, with a request id.
+Never: an unbounded body, a stack trace, an event taken twice into memory.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from footlights.collector import own, posthog, segment
+from footlights.collector.agents import read_agent
+from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, json_of
+from footlights.collector.geo import Places
+from footlights.collector.keys import Buckets, Key, KeyFile
+from footlights.collector.lanes import DROP, RETRY, Lanes, Result
+from footlights.collector.openapi import document
+from footlights.collector.problems import Problem, unavailable
+from footlights.collector.segment import Call, KindsOf, mapping
+from footlights.collector.telemetry import Telemetry
+from footlights.foreign import Unreadable, iso_ms
+from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
+
+LOG = logging.getLogger("footlights.collector")
+MAX_EVENTS, BODY_WAIT_S = 1_000, 10.0
+#: Bodies in memory at once; beyond it requests are told to come back.
+MAX_IN_FLIGHT_BYTES = 64 << 20
+Translate = Callable[[Mapping[str, Any], KindsOf], Call]
+CORS = [(b"access-control-allow-origin", b"*")]
+PREFLIGHT = [
+    *CORS,
+    (b"access-control-allow-methods", b"POST, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
+    (b"access-control-max-age", b"86400"),
+]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route: the shape of its events, how its answer looks, the type that its path fixes."""
+
+    translate: Translate
+    vendor: str
+    kind: str | None = None
+
+
+_SEGMENT = {
+    f"/v1/{k}": Route(segment.call_of, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
+}
+_POSTHOG = ("/batch", "/capture", "/i/v0/e", "/e", "/track")
+ROUTES: dict[str, Route] = {
+    **_SEGMENT,
+    **{f"/v1/{k}": Route(segment.call_of, "segment") for k in ("batch", "import")},
+    **dict.fromkeys(_POSTHOG, Route(posthog.call_of, "posthog")),
+    "/api/analytics/events/track": Route(own.call_of, "own"),
+}
+
+
+class Collector:
+    """The ASGI application."""
+
+    def __init__(self, lanes: Lanes, keys: KeyFile, places: Places, *, trust_forwarded: bool = False) -> None:
+        self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
+        self._buckets, self._in_flight = Buckets(), 0
+        self.telemetry = Telemetry(lanes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            return
+        began, path = time.perf_counter(), scope["path"].rstrip("/") or "/"
+        try:
+            status, body, extra = await self._answer(scope, path, receive)
+        except Problem as problem:
+            status, body, extra = _refusal(problem)
+        except Exception:  # the edge: nothing of it leaves, and the client may come again
+            LOG.exception("a request could not be answered")
+            status, body, extra = _refusal(Problem(500, "INTERNAL", "something went wrong here; it is in the log"))
+        self.telemetry.answered(path if path in ROUTES else "other", status, time.perf_counter() - began)
+        await _send(send, status, body, extra)
+
+    async def _answer(self, scope: Scope, path: str, receive: Receive) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        method, route = scope["method"], ROUTES.get(path)
+        if path == "/health" and method in ("GET", "HEAD"):
+            return 200, b'{"success": true}', []
+        if path == "/openapi.json" and method in ("GET", "HEAD"):
+            return 200, json.dumps(document()).encode(), []
+        if route is None:
+            raise Problem(404, "NOT_FOUND", "there is no such route")
+        if method == "OPTIONS":
+            return 204, b"", PREFLIGHT
+        if method != "POST":
+            raise Problem(405, "METHOD_NOT_ALLOWED", "events come by POST")
+        headers = headers_of(scope["headers"])
+        _checked_type(headers, route)
+        body = await self._body(receive, headers)
+        try:
+            return await self._take(scope, route, headers, json_of(decoded(headers, body)))
+        finally:
+            self._in_flight -= len(body)
+
+    async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
+        told = headers.get("content-length", "0")
+        if told.isdigit() and int(told) > MAX_BODY_BYTES:
+            raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
+        if self._in_flight > MAX_IN_FLIGHT_BYTES:
+            raise unavailable("too many requests are in progress")
+        pieces, size, deadline = [], 0, asyncio.get_running_loop().time() + BODY_WAIT_S
+        try:
+            while True:
+                async with asyncio.timeout_at(deadline):
+                    message: Message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem(400, "INVALID_JSON", "the request ended before its body did")
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                self._in_flight += len(pieces[-1])
+                if size > MAX_BODY_BYTES:
+                    raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+        except TimeoutError:
+            self._in_flight -= size
+            raise Problem(408, "TIMEOUT", "the body did not come within 10 s") from None
+        except Problem:
+            self._in_flight -= size
+            raise
+
+    async def _take(
+        self, scope: Scope, route: Route, headers: Mapping[str, str], value: Any
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+        key = self._key(headers, mapping(value) if isinstance(value, dict) else {})
+        events, single = _events(value, route)
+        wait = self._buckets.take(key, len(events), time.monotonic())
+        if wait:
+            raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
+        received = int(time.time() * 1000)
+        sent = _sent(mapping(value) if isinstance(value, dict) else {}, received)
+        around = self._around(scope, headers)
+        results = [self._one(key, route, event, around, received, sent) for event in events]
+        self.telemetry.events(results)
+        if any(result.status not in (DROP, RETRY) for result in results):
+            await self._lanes.settled()
+        return _told(route, results, single)
+
+    def _one(self, key: Key, route: Route, event: Any, around: Mapping[str, str], received: int, sent: int) -> Result:
+        if not isinstance(event, dict):
+            return Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
+        try:
+            call = route.translate({"type": route.kind, **event} if route.kind else event, self._lanes.kinds_of)
+        except Unreadable as problem:
+            unknown = str(problem) == "unknown type"
+            return Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
+        if around:
+            bot = around.get("device") == "bot"
+            call = replace(call, context={**around, **call.context}, automatic=call.automatic or bot)
+        result = self._lanes.take(key, call, received, received - sent, sent)
+        if result.status == DROP and result.code.startswith("INVALID"):
+            return Result(DROP, None, "SCHEMA_VIOLATION", result.detail)
+        return result
+
+    def _around(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
+        """What the connection of a browser says of its user; the address goes no further than this."""
+        if "origin" not in headers:
+            return {}
+        address = (scope.get("client") or ("",))[0]
+        if self._trust_forwarded and headers.get("x-forwarded-for"):
+            address = headers["x-forwarded-for"].rsplit(",", 1)[-1].strip()
+        return {**read_agent(headers.get("user-agent", "")).context, **self._places.of(address)}
+
+    def _key(self, headers: Mapping[str, str], value: Mapping[str, Any]) -> Key:
+        token = _token(headers) or value.get("writeKey") or value.get("api_key") or value.get("token")
+        if not token:
+            token = mapping(value.get("properties")).get("token")
+        key = self._keys.find(token) if isinstance(token, str) else None
+        if key is None:
+            raise Problem(401, "INVALID_API_KEY", "the request has no valid write key")
+        return key
+
+
+def _checked_type(headers: Mapping[str, str], route: Route) -> None:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (JSON_TYPES if route.vendor != "own" else JSON_TYPES[:1]):
+        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json")
+
+
+def _token(headers: Mapping[str, str]) -> str | None:
+    kind, _, told = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return told.strip()
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(told.strip(), validate=True).decode().partition(":")[0]
+        except ValueError:
+            return None
+    return None
+
+
+def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
+    """(events of the body, whether the body was one event itself)."""
+    events: Any = value if route.vendor != "segment" else None
+    if isinstance(value, dict):
+        events = value.get("batch", value.get("events"))
+        if events is None and (route.kind or route.vendor != "segment"):
+            return [value], True
+    if not isinstance(events, list):
+        raise Problem(422, "SCHEMA_VIOLATION", "the body holds no list of events")
+    if not events:
+        raise Problem(400, "EMPTY_BATCH", "the batch is empty")
+    if len(events) > MAX_EVENTS:
+        raise Problem(413, "BATCH_TOO_LARGE", f"a batch has at most {MAX_EVENTS} events")
+    return events, False
+
+
+def _sent(value: Mapping[str, Any], received: int) -> int:
+    """The client's clock when it sent the request; ours when it does not tell."""
+    told = value.get("sentAt", value.get("sent_at"))
+    try:
+        return iso_ms(told) if told is not None else received
+    except Unreadable:
+        return received
+
+
+def _told(route: Route, results: list[Result], single: bool) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    if all(result.status == RETRY for result in results):
+        raise unavailable(results[0].detail)
+    if single and results[0].status == DROP:
+        code = results[0].code
+        raise Problem(413 if code == "EVENT_TOO_LARGE" else 422, code, results[0].detail)
+    told = [result.told() for result in results]
+    if any(result.status == RETRY for result in results):
+        # Told as a whole: a repeated event counts once, and clients repeat whole requests only.
+        raise unavailable("a part of the batch could not be taken; send it all again")
+    if route.vendor == "posthog":
+        return 200, json.dumps({"status": "Ok", "results": told}).encode(), []
+    body = {"success": True, "data": {"results": told}, "timestamp": _now()}
+    return 202, json.dumps(body).encode(), []
+
+
+def _refusal(problem: Problem) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    body = {
+        "success": False, "error": problem.message, "error_code": problem.code, "timestamp": _now(), "request_id": uuid4().hex,
+    }  # fmt: skip
+    extra = [(b"retry-after", str(problem.retry_after_s).encode())] if problem.retry_after_s else []
+    return problem.status, json.dumps(body).encode(), extra
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+async def _send(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+    if not any(name == CORS[0][0] for name, _ in extra):
+        headers += CORS
+    if status != 204:
+        headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *extra]})
+    await send({"type": "http.response.body", "body": body})

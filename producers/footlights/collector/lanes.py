@@ -1,0 +1,202 @@
+"""Events of requests into spools: one lane for each tenant and source, one relay and one fsync for all.
+
+In: calls of clients, the time at which they came.
+Out: results by event; a wait that ends when all that was taken is on the disk.
+Never: an event told as taken that power loss can take back, nor one on the wire with a raw id.
+"""
+
+import asyncio
+import errno
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from footlights.checks import MAX_EVENT_BYTES
+from footlights.collector.keys import Key
+from footlights.collector.problems import Problem, unavailable
+from footlights.collector.segment import Call
+from footlights.encoding import long
+from footlights.ids import new_producer_id, uuid7_of
+from footlights.names import family_of, topic_of
+from footlights.outcome import Refusal
+from footlights.pseudonyms import Pseudonymiser
+from footlights.records import Recorder
+from footlights.registry import Schemas, SchemaUnavailable
+from footlights.relay import Relay, producer_config
+from footlights.scrubber import scrub_properties, scrub_text
+from footlights.spool import Limits, Spool
+
+OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
+#: Columns of every family; a client fills the others.
+_ENVELOPE = frozenset(
+    {"tenant_id", "message_id", "original_id", "event_name", "occurred_at_ms", "sent_at_ms", "received_at_ms", "user_id",
+     "anonymous_id", "pseudonym_version", "session_id", "source", "producer_id", "sequence", "automatic", "device", "browser",
+     "os", "city", "country", "app_version", "campaign", "properties"}
+)  # fmt: skip
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one event."""
+
+    status: str
+    message_id: str | None = None
+    code: str = ""
+    detail: str = ""
+
+    def told(self) -> dict[str, str]:
+        """As it stands in an answer."""
+        out = {"status": self.status}
+        if self.message_id:
+            out["message_id"] = self.message_id
+        if self.code:
+            out |= {"error_code": self.code, "error": self.detail}
+        return out
+
+
+class _Lane:
+    def __init__(self, key: Key, spool: Spool, recorder: Recorder) -> None:
+        self.tenant_id, self.source, self.spool, self.recorder = key.tenant_id, key.source, spool, recorder
+        self.refused: Counter[str] = Counter()
+
+
+class Lanes:
+    """All lanes of a collector process. Used by one event loop; the waits for the disk are on a thread."""
+
+    def __init__(
+        self,
+        *,
+        bootstrap_servers: str,
+        schema_registry: str,
+        folder: Path,
+        pseudonymise: Pseudonymiser,
+        limits: Limits,
+        kafka_config: dict[str, Any] | None = None,
+    ) -> None:
+        self._root, self._pseudonymise, self._limits = folder / "spool", pseudonymise, limits
+        self._schemas = Schemas(schema_registry, folder, 1.0)
+        config = producer_config(bootstrap_servers, 100_000, kafka_config)
+        self.relay = Relay(self._root, self._schemas, config, sync_every_s=0.0)
+        self._lanes: dict[tuple[str, str], _Lane] = {}
+        self._kinds: dict[str, Mapping[str, str]] = {}
+        self._waiters: list[asyncio.Future[None]] = []
+        self._syncing: asyncio.Task[None] | None = None
+        self.redacted: Counter[str] = Counter()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes in the spools of this process."""
+        return sum(lane.spool.waiting_bytes for lane in self._lanes.values())
+
+    def kinds_of(self, event_name: str) -> Mapping[str, str]:
+        """Kinds of the columns of an event's family besides the envelope."""
+        family = family_of(event_name)
+        if family not in self._kinds:
+            kinds = self._schemas.written(f"{topic_of(family)}-value").kinds
+            self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
+        return self._kinds[family]
+
+    def take(self, key: Key, call: Call, received_ms: int, skew_ms: int, sent_ms: int) -> Result:
+        """Put an event into its lane; it is durable after `settled`.
+
+        Raises
+        ------
+        Problem
+            503 when no schema can be had, so that nothing can be taken.
+        """
+        lane = self._lanes.get((key.tenant_id, key.source)) or self._open(key)
+        occurred = call.occurred_ms + skew_ms if call.occurred_ms is not None else received_ms
+        # The id is of the time as it was first sent, before the correction: a repeated request gives the same.
+        original = call.original_ms if call.original_ms is not None else occurred
+        message_id = uuid7_of(original, key.tenant_id, key.source, call.original_id) if call.original_id else None
+        fields, properties, found = _scrubbed(call)
+        try:
+            encoded = lane.recorder.encode(
+                call.name, call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context,
+                call.automatic, message_id, sent_ms, received_ms, call.original_id, fields,
+            )  # fmt: skip
+            number = lane.spool.sequence + 1
+            encoded.pieces[encoded.place] = long(number)
+            payload = b"".join(encoded.pieces)
+            if len(payload) > MAX_EVENT_BYTES:
+                raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
+            if not lane.spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=False):
+                return Result(RETRY, code="UNAVAILABLE", detail="the log is full, and Kafka does not answer")
+        except Refusal as refusal:
+            lane.refused[refusal.reason] += 1
+            return Result(DROP, code=refusal.reason, detail=refusal.detail)
+        except SchemaUnavailable as problem:
+            raise unavailable("the schema registry does not answer") from problem
+        except OSError as problem:
+            told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
+            return Result(RETRY, code="UNAVAILABLE", detail=told)
+        self.redacted.update(found)
+        if found:
+            return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
+        return Result(OK, encoded.message_id)
+
+    async def settled(self) -> None:
+        """Wait until everything taken so far is on the disk; requests that wait together share an fsync.
+
+        Raises
+        ------
+        Problem
+            503 when the disk does not take it.
+        """
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._sync())
+        await waiter
+
+    async def _sync(self) -> None:
+        try:
+            while self._waiters:
+                waiters, self._waiters = self._waiters, []
+                problem: Problem | None = None
+                try:
+                    await asyncio.to_thread(self._sync_all)
+                except OSError as error:
+                    problem = unavailable(f"the log cannot be written: {error.strerror}")
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_exception(problem) if problem else waiter.set_result(None)
+        finally:
+            self._syncing = None
+
+    def _sync_all(self) -> None:
+        for lane in list(self._lanes.values()):
+            lane.spool.sync()
+
+    def close(self, timeout: float) -> int:
+        """Send what is there; returns how many records stay for the next process."""
+        left = self.relay.close(timeout)
+        self._schemas.close()
+        return left
+
+    def _open(self, key: Key) -> _Lane:
+        made = new_producer_id()
+        try:
+            spool = Spool.create(self._root, made, key.source, key.tenant_id)
+        except OSError as problem:
+            raise unavailable(f"the log cannot be written: {problem.strerror}") from problem
+        recorder = Recorder(
+            self._schemas, self._pseudonymise, tenant_id=key.tenant_id, source=key.source, producer_id=made
+        )
+        lane = self._lanes[key.tenant_id, key.source] = _Lane(key, spool, recorder)
+        self.relay.add(spool, lane.refused)
+        return lane
+
+
+def _scrubbed(call: Call) -> tuple[dict[str, Any], Mapping[str, Any], Counter[str]]:
+    """Fields and properties without personal data, and what was found."""
+    properties, found = scrub_properties(call.properties)
+    fields = dict(call.fields)
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name], more = scrub_text(value)
+            found.update(more)
+    return fields, properties, found

@@ -1,0 +1,64 @@
+"""What the collector tells of itself, for Prometheus.
+
+In: answers and results.
+Out: metrics of a registry of its own.
+Never: a label with a client's words in it.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector as Collected
+
+from footlights.collector.lanes import Lanes, Result
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Telemetry:
+    """Counters of one collector."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.registry = CollectorRegistry()
+        self._answers = Histogram(
+            "footlights_collector_request_duration_seconds", "Time to answer a request, its fsync included.",
+            ("route", "status"), buckets=_BUCKETS, registry=self.registry,
+        )  # fmt: skip
+        self._events = Counter(
+            "footlights_collector_events", "Events by what became of them.", ("result", "code"), registry=self.registry
+        )
+        self.registry.register(_Held(lanes))
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self._answers.labels(route, str(status)).observe(seconds)
+
+    def events(self, results: Iterable[Result]) -> None:
+        """Count events."""
+        counts: dict[tuple[str, str], int] = {}
+        for result in results:
+            kind = (result.status, result.code)
+            counts[kind] = counts.get(kind, 0) + 1
+        for (status, code), number in counts.items():
+            self._events.labels(status, code).inc(number)
+
+
+class _Held(Collected):
+    def __init__(self, lanes: Lanes) -> None:
+        self._lanes = lanes
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield GaugeMetricFamily(
+            "footlights_collector_spool_bytes", "Bytes that wait on the disk.", value=self._lanes.waiting_bytes
+        )
+        yield GaugeMetricFamily(
+            "footlights_collector_unacknowledged_events", "Events that Kafka has not acknowledged.",
+            value=self._lanes.relay.waiting,
+        )  # fmt: skip
+        redacted = CounterMetricFamily(
+            "footlights_collector_redactions", "Personal data that was redacted, by kind.", labels=("kind",)
+        )
+        for kind, number in self._lanes.redacted.items():
+            redacted.add_metric((kind,), number)
+        yield redacted
