@@ -120,6 +120,21 @@ SETTINGS: dict[str, Setting] = {
         Setting("FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD", "", "password of the reader"),
         Setting("FOOTLIGHTS_WORKERS", 2, "stream workers that `up` starts", _count),
         Setting("FOOTLIGHTS_SINKS", 1, "sink processes that `up` starts", _count),
+        Setting("FOOTLIGHTS_COLLECTOR", True, "whether `up` starts the HTTP collector", _flag),
+        Setting("FOOTLIGHTS_COLLECTOR_HOST", "127.0.0.1", "address that the collector listens on"),
+        Setting("FOOTLIGHTS_COLLECTOR_PORT", 0, "its port; 0: a free one, kept for this data folder", _count),
+        Setting("FOOTLIGHTS_KEYS_FILE", "", "file of the API keys; default: in the data folder"),
+        Setting(
+            "FOOTLIGHTS_GEO_DATABASE",
+            "",
+            "city database in MaxMind's format; without one the collector adds no places",
+        ),
+        Setting(
+            "FOOTLIGHTS_TRUST_FORWARDED",
+            False,
+            "whether the collector stands behind a proxy of yours that ends X-Forwarded-For with the browser's address",
+            _flag,
+        ),
         Setting("FOOTLIGHTS_REPLICATION", 1, "replication factor of topics that `migrate` creates", _some),
         Setting("FOOTLIGHTS_CHECKPOINT_S", 1.0, "seconds between checkpoints of the stream", _positive),
         Setting("FOOTLIGHTS_REPORTING_ZONE", "UTC", "time zone of calendar days", _zone),
@@ -128,7 +143,9 @@ SETTINGS: dict[str, Setting] = {
         ),
         Setting("FOOTLIGHTS_DEADLETTER_KEY", b"", "64 hex digits; default: a key made for this data folder", _key),
         Setting(
-            "FOOTLIGHTS_PSEUDONYM_KEY", "", "key of `simulate` and `replay`; default: one made for this data folder"
+            "FOOTLIGHTS_PSEUDONYM_KEY",
+            "",
+            "key of `simulate`, `replay` and the collector; default: one made for this data folder",
         ),
         Setting(
             "FOOTLIGHTS_JAVA",
@@ -195,6 +212,10 @@ class Settings:
     def pseudonym_key(self) -> str:
         """Key of the pseudonyms that `simulate` and `replay` make."""
         return str(self["FOOTLIGHTS_PSEUDONYM_KEY"]) or self._kept("pseudonym.key")
+
+    def keys_file(self) -> Path:
+        """File of the API keys."""
+        return Path(self["FOOTLIGHTS_KEYS_FILE"] or self.data_dir / "keys.json").expanduser()
 
     def _kept(self, name: str) -> str:
         file = self.data_dir / "keys" / name

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 #: Without a terminal there is no width to keep to.
@@ -46,7 +47,7 @@ def print_rows(
         numeric = any(isinstance(row.get(name), (int, float)) and not isinstance(row.get(name), bool) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(text_of(row.get(name)) for name in names))
+        table.add_row(*(escape(text_of(row.get(name))) for name in names))
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Commands that are one process of the platform: worker, sink, monitor, rules, bench.
+"""Commands that are one process of the platform: worker, sink, collector, monitor, rules, bench.
 
 In: settings.
 Out: the process's own exit code.
@@ -24,7 +24,7 @@ TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guar
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (worker, sink, monitor, rules, bench):
+    for command in (worker, sink, collector, monitor, rules, bench):
         app.command(rich_help_panel=PANEL)(command)
 
 
@@ -119,6 +119,37 @@ def sink(
             store_text=settings["FOOTLIGHTS_STORE_TEXT"],
             metrics_port=metrics_port,
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],
+        )
+    )
+
+
+def collector(
+    name: Annotated[str, typer.Option(help="Name of the process in logs.")] = "collector",
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default: FOOTLIGHTS_COLLECTOR_PORT.")] = None,
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Take events over HTTP until SIGTERM; what is in its spool stays for the next one."""
+    from footlights.collector.run import Config, serve
+
+    from infra.addresses import resolve
+    from infra.telemetry import configure
+
+    settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    addresses = resolve(settings)
+    geo = settings["FOOTLIGHTS_GEO_DATABASE"]
+    serve(
+        Config(
+            bootstrap_servers=addresses.kafka,
+            schema_registry=addresses.schema_registry,
+            folder=settings.data_dir / "collector",
+            keys=settings.keys_file(),
+            pseudonym_key=settings.pseudonym_key().encode(),
+            host=settings["FOOTLIGHTS_COLLECTOR_HOST"],
+            port=port or settings["FOOTLIGHTS_COLLECTOR_PORT"] or 8_080,
+            metrics_port=metrics_port,
+            geo_database=Path(geo).expanduser() if geo else None,
+            trust_forwarded=settings["FOOTLIGHTS_TRUST_FORWARDED"],
         )
     )
 

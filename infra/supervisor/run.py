@@ -47,6 +47,9 @@ class Stack(Protocol):
     def addresses(self) -> Addresses:
         """Addresses of the parts; RuntimeError before they are known."""
 
+    def collector(self) -> str | None:
+        """URL of the collector, None without one."""
+
     def metrics(self) -> list[str]:
         """URLs of metrics."""
 
@@ -258,7 +261,7 @@ class Supervisor:
             "kafka": at.kafka,
             "schema_registry": at.schema_registry,
             "clickhouse": at.analyst,
-            "collector": None,
+            "collector": self._stack.collector(),
             "metrics": self._stack.metrics(),
             "api": None,
         }

@@ -47,8 +47,9 @@ class Stack:
         workers = [self._python(f"worker-{i + 1}", "worker") for i in range(settings["FOOTLIGHTS_WORKERS"])]
         sinks = [self._python(f"sink-{i + 1}", "sink") for i in range(settings["FOOTLIGHTS_SINKS"])]
         monitors = [self._python("monitor-1", "monitor")] if settings["FOOTLIGHTS_MONITOR"] else []
+        collectors = [self._python("collector", "collector")] if settings["FOOTLIGHTS_COLLECTOR"] else []
         #: These start after the migration, and drain first.
-        self.consumers = [*workers, *sinks, *monitors]
+        self.consumers = [*workers, *sinks, *monitors, *collectors]
 
     @property
     def children(self) -> list[Child]:
@@ -64,6 +65,15 @@ class Stack:
             clickhouse=s["FOOTLIGHTS_CLICKHOUSE"] or f"http://127.0.0.1:{self._port('clickhouse')}",
             reader=s["FOOTLIGHTS_CLICKHOUSE_READER"],
         )
+
+    def collector(self) -> str | None:
+        """URL of the collector; None when this stack has none."""
+        if not self.settings["FOOTLIGHTS_COLLECTOR"]:
+            return None
+        return f"http://{self.settings['FOOTLIGHTS_COLLECTOR_HOST']}:{self._collector_port()}"
+
+    def _collector_port(self) -> int:
+        return self.settings["FOOTLIGHTS_COLLECTOR_PORT"] or self._port("collector-http")
 
     def metrics(self) -> list[str]:
         """URLs of the Prometheus metrics."""
@@ -137,6 +147,8 @@ class Stack:
         def command() -> list[str]:
             port = kept_port(self._ports() / name)
             words = [*PYTHON, "infra.cli.main", role, "--name", name, "--metrics-port", str(port)]
+            if role == "collector":
+                words += ["--port", str(self._collector_port())]
             if name in self._resumed:
                 self._resumed.discard(name)
                 words.append("--resume-dead-letters")

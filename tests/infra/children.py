@@ -97,6 +97,10 @@ class FakeStack:
         """Addresses at which nothing listens."""
         return Addresses("127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3")
 
+    def collector(self) -> str | None:
+        """None."""
+        return None
+
     def metrics(self) -> list[str]:
         """None."""
         return []

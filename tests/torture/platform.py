@@ -30,7 +30,7 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        quiet = {"FOOTLIGHTS_MONITOR": "false"}  # most tests look for themselves
+        quiet = {"FOOTLIGHTS_MONITOR": "false", "FOOTLIGHTS_COLLECTOR": "false"}  # most tests look for themselves
         return {**os.environ, "FOOTLIGHTS_DATA_DIR": str(self.folder), **quiet, **self.settings}
 
     def run(self, *words: str, timeout: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:

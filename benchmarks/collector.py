@@ -1,0 +1,121 @@
+"""What the collector costs: `python -m benchmarks.collector` against a platform of its own.
+
+In: a stack without workers, clients on threads.
+Out: events a second of one core of the collector's (its CPU time), and the time of a 100-event batch at half that load.
+Never: a client's own cost among the collector's.
+"""
+
+import json
+import socket
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from tests.torture.lone import BARE
+from tests.torture.platform import Platform
+
+CLIENTS = 8
+
+
+def event(number: int) -> dict[str, object]:
+    """A purchase, as Segment's clients send it."""
+    return {
+        "type": "track", "event": "ticket_purchased", "userId": f"user-{number % 5_000}", "messageId": f"m-{number}",
+        "timestamp": "2026-06-01T12:00:00.000Z", "context": {"library": {"name": "bench"}},
+        "properties": {"amount_minor": 5_000, "currency": "USD", "quantity": 2, "hosted_event_id": f"e{number % 300}", "seat": "A1"},
+    }  # fmt: skip
+
+
+def request(path: str, token: str, body: object) -> bytes:
+    """Bytes of a request."""
+    text = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(text)}\r\n\r\n"
+    )
+    return head.encode() + text
+
+
+class Client(threading.Thread):
+    """Sends requests one after the other on one connection; `pause_s` between them."""
+
+    def __init__(self, place: tuple[str, int], requests: list[bytes], pause_s: float = 0.0) -> None:
+        super().__init__()
+        self._place, self._requests, self._pause_s = place, requests, pause_s
+        self.seconds: list[float] = []
+
+    def run(self) -> None:
+        """Send all."""
+        with socket.create_connection(self._place) as line, line.makefile("rb") as answers:
+            for one in self._requests:
+                began = time.perf_counter()
+                line.sendall(one)
+                status = answers.readline()
+                assert status.split()[1] in (b"200", b"202"), status
+                length = 0
+                while header := answers.readline().strip():
+                    if header.lower().startswith(b"content-length"):
+                        length = int(header.split(b":")[1])
+                answers.read(length)
+                took = time.perf_counter() - began
+                self.seconds.append(took)
+                if self._pause_s > took:
+                    time.sleep(self._pause_s - took)
+
+
+def load(process: psutil.Process, clients: list[Client]) -> tuple[float, float, list[float]]:
+    """(CPU seconds of the collector, seconds, times of requests) of these clients."""
+    before, began = process.cpu_times(), time.perf_counter()
+    for one in clients:
+        one.start()
+    for one in clients:
+        one.join()
+    wall = time.perf_counter() - began
+    after = process.cpu_times()
+    cpu = after.user + after.system - before.user - before.system
+    return cpu, wall, sorted(second for one in clients for second in one.seconds)
+
+
+def main() -> int:
+    """Measure and print."""
+    platform = Platform(Path(tempfile.mkdtemp()) / "data", {**BARE, "FOOTLIGHTS_COLLECTOR": "true"})
+    platform.settings["FOOTLIGHTS_COLLECTOR"] = "true"
+    platform.up()
+    try:
+        token = platform.json("token", "--name", "bench", "--rate", "1000000000")["token"]
+        url = urlsplit(platform.json("status")["addresses"]["collector"])
+        place, process = (url.hostname or "", url.port or 0), psutil.Process(platform.processes()["collector"]["pid"])
+        numbers = iter(range(10**9))
+
+        def batches(count: int, size: int) -> list[bytes]:
+            return [
+                request("/v1/batch", token, {"batch": [event(next(numbers)) for _ in range(size)]})
+                for _ in range(count)
+            ]
+
+        def singles(count: int) -> list[bytes]:
+            return [request("/v1/track", token, event(next(numbers))) for _ in range(count)]
+
+        load(process, [Client(place, batches(20, 100))])
+        cpu, wall, _ = load(process, [Client(place, singles(1_500)) for _ in range(CLIENTS)])
+        single = CLIENTS * 1_500 / cpu
+        print(f"single events: {single:,.0f} a second of CPU ({CLIENTS * 1_500 / wall:,.0f} a second of the clock)")
+        cpu, wall, _ = load(process, [Client(place, batches(100, 100)) for _ in range(CLIENTS)])
+        batched = CLIENTS * 10_000 / cpu
+        print(f"events in batches of 100: {batched:,.0f} a second of CPU ({CLIENTS * 10_000 / wall:,.0f} of the clock)")
+        pause = CLIENTS * 100 / (batched / 2)
+        _, _, seconds = load(process, [Client(place, batches(100, 100), pause) for _ in range(CLIENTS)])
+        p50, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
+        print(f"a batch of 100 at half load: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
+    finally:
+        platform.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""A collector process: `serve(Config(…))` until SIGTERM.
+
+In: addresses, folders, a port.
+Out: the ASGI application under uvicorn; metrics on a port of their own.
+Never: a request cut off by a stop: what was begun is answered, what was taken is sent or stays in the spool.
+"""
+
+import contextlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from prometheus_client import start_http_server
+
+from footlights.collector.app import Collector
+from footlights.collector.geo import Places
+from footlights.collector.keys import KeyFile
+from footlights.collector.lanes import Lanes
+from footlights.pseudonyms import HmacPseudonymiser
+from footlights.spool import Limits
+
+DRAIN_S = 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a collector needs.
+
+    `folder` holds its spool, which is taken over by the next collector there; `keys` the file of API keys; `geo_database` a city
+    database in MaxMind's format; `trust_forwarded` takes a browser's address from X-Forwarded-For, whose last entry a proxy of
+    yours must have written.
+    """
+
+    bootstrap_servers: str
+    schema_registry: str
+    folder: Path
+    keys: Path
+    pseudonym_key: bytes
+    host: str = "127.0.0.1"
+    port: int = 8_080
+    metrics_port: int | None = None
+    geo_database: Path | None = None
+    trust_forwarded: bool = False
+    spool_max_bytes: int = 4 << 30
+    spool_max_age_s: float = 7 * 86_400.0
+    kafka_config: dict[str, Any] = field(default_factory=dict)
+
+
+def serve(config: Config) -> None:
+    """Run until SIGTERM or Ctrl-C."""
+    lanes = Lanes(
+        bootstrap_servers=config.bootstrap_servers,
+        schema_registry=config.schema_registry,
+        folder=config.folder,
+        pseudonymise=HmacPseudonymiser(config.pseudonym_key),
+        limits=Limits(config.spool_max_bytes, config.spool_max_age_s),
+        kafka_config=config.kafka_config,
+    )
+    app = Collector(lanes, KeyFile(config.keys), Places(config.geo_database), trust_forwarded=config.trust_forwarded)
+    if config.metrics_port is not None:
+        start_http_server(config.metrics_port, "127.0.0.1", app.telemetry.registry)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, host=config.host, port=config.port, loop="uvloop", http="httptools", lifespan="off", access_log=False,
+            server_header=False, date_header=True, log_level="warning", timeout_keep_alive=30,
+            timeout_graceful_shutdown=DRAIN_S, proxy_headers=False, backlog=2_048,
+        )
+    )  # fmt: skip
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        lanes.close(float(DRAIN_S))
