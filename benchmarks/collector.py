@@ -27,7 +27,7 @@ def event(number: int) -> dict[str, object]:
     return {
         "type": "track", "event": "ticket_purchased", "userId": f"user-{number % 5_000}", "messageId": f"m-{number}",
         "timestamp": "2026-06-01T12:00:00.000Z", "context": {"library": {"name": "bench"}},
-        "properties": {"amount_minor": 5_000, "currency": "USD", "quantity": 2, "hosted_event_id": f"e{number % 300}", "seat": "A1"},
+        "properties": {"amount_minor": 5_000, "currency": "USD", "quantity": 2, "hosted_event_id": f"e{number % 300}"},
     }  # fmt: skip
 
 
