@@ -64,7 +64,10 @@ class KeyFile:
     def find(self, token: str, kind: str = "write") -> Key | None:
         """The living key of a token."""
         self._look(LOOK_EVERY_S)
-        key = self._held.get(hash_of(token))
+        hashed = hash_of(token)
+        if hashed not in self._held:
+            self._look(0.0)  # a new key works at once
+        key = self._held.get(hashed)
         return key if key is not None and key.kind == kind and key.lives(time.time()) else None
 
     def create(

@@ -5,7 +5,7 @@ Out: the ASGI application under uvicorn; metrics on a port of their own.
 Never: a request cut off by a stop: what was begun is answered, what was taken is sent or stays in the spool.
 """
 
-import contextlib
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,8 +67,9 @@ def serve(config: Config) -> None:
             timeout_graceful_shutdown=DRAIN_S, proxy_headers=False, backlog=2_048,
         )
     )  # fmt: skip
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # uvicorn raises it once more when it is done; then it is our turn
     try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run()
+        server.run()
     finally:
         lanes.close(float(DRAIN_S))

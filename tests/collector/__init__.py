@@ -1,0 +1,1 @@
+"""The HTTP collector, in a process of its own, on the real broker."""
