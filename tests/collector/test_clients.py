@@ -1,5 +1,6 @@
 """Unmodified clients of other vendors, and a browser's words: what they send arrives, once, under our names."""
 
+import json
 import subprocess
 import time
 from collections import Counter
@@ -145,7 +146,7 @@ def test_browsers_bring_device_and_city_and_their_address_goes_no_further(serve:
     for agent in (phone, bot):
         event: dict[str, Any] = {"type": "page", "anonymousId": "v1", "properties": {"path": "/"}}
         answer = served.ask(
-            "POST", "/v1/batch", f'{{"writeKey": "{token}", "batch": [{__import__("json").dumps(event)}]}}'.encode(),
+            "POST", "/v1/batch", f'{{"writeKey": "{token}", "batch": [{json.dumps(event)}]}}'.encode(),
             content_type="text/plain;charset=UTF-8", user_agent=agent, **around,
         )  # fmt: skip
         assert answer.status == 202 and answer.headers["access-control-allow-origin"] == "*"

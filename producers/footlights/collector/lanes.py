@@ -109,8 +109,9 @@ class Lanes:
         """
         lane = self._lanes.get((key.tenant_id, key.source)) or self._open(key)
         occurred = call.occurred_ms + skew_ms if call.occurred_ms is not None else received_ms
-        # The id is of the time as it was first sent, before the correction: a repeated request gives the same.
-        original = call.original_ms if call.original_ms is not None else occurred
+        # The id is of the time as it was first sent, before the correction, and of no time when the client tells none: a
+        # repeated request gives the same id, and the platform then judges by the record's own time.
+        original = call.original_ms or 0
         message_id = uuid7_of(original, key.tenant_id, key.source, call.original_id) if call.original_id else None
         fields, properties, found = _scrubbed(call)
         try:
