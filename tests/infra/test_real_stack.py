@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "data" / "access.log.gz"
 REAL = ROOT.parent / "shared" / "data" / "apache-logs" / "apache_logs.log.gz"
-NAMES = ["supervisor", "kafka", "registry", "clickhouse", "worker-1", "worker-2", "sink-1", "monitor-1"]
+NAMES = ["supervisor", "kafka", "registry", "clickhouse", "worker-1", "worker-2", "sink-1", "monitor-1", "collector"]
 EVENTS = 6_000
 
 
 @pytest.fixture(scope="module")
 def stack(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("stack"), {"FOOTLIGHTS_MONITOR": "true"})
+    platform = Platform(tmp_path_factory.mktemp("stack"), {"FOOTLIGHTS_MONITOR": "true", "FOOTLIGHTS_COLLECTOR": "true"})
     platform.up()
     yield platform
     platform.down()
@@ -69,7 +69,7 @@ def test_up_tells_where_everything_is(stack: Platform) -> None:
     assert set(status) == {"ready", "addresses", "processes"} and status["ready"] is True
     at = status["addresses"]
     assert set(at) == {"kafka", "schema_registry", "clickhouse", "collector", "metrics", "api"}
-    assert at["collector"] is None and at["api"] is None and len(at["metrics"]) == 4
+    assert at["collector"].startswith("http://127.0.0.1:") and at["api"] is None and len(at["metrics"]) == 5
     assert "//" not in at["kafka"] and at["schema_registry"].startswith("http://")
     assert at["clickhouse"].startswith("http://reader@")
     assert [p["name"] for p in status["processes"]] == NAMES
