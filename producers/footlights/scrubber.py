@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 MAX_TEXT: Final = 65_536
-_MAYBE = re.compile(r"[@:=%]|\d{3}|\d[ .()/-]\d|bearer|-----|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
+_MAYBE = re.compile(r"[@:=%]|\d{3}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _DIGITS = re.compile(r"(?<![\d.])(?:\d[ .-]?){12,18}\d(?!\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}\b", re.I)
@@ -37,7 +37,7 @@ _SECRETS = re.compile(
     r"(?:-----END [A-Z ]{0,40}-----)?)"
     r"|(?P<aws>\b(?:AKIA|ASIA)[A-Z0-9]{16}\b)|(?P<live>\b(?:sk|rk|pk)_(?:live|test)_\w{16,}|\bgh[pousr]_\w{30,}|\bxox[abpr]-[\w-]{10,})"
     r"|(?P<bearer>\bbearer\s+[\w.~+/=-]{12,})"
-    r"|(?P<pair>\b(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|authorization)\b\s{0,3}[=:]\s{0,3}[\"']?[^\s\"'&,;]{4,})",
+    r"|(?P<pair>\b(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|authorization)\b\s{0,3}[=:]\s{0,3}[\"']?(?:(?:bearer|basic)\s{1,3})?[^\s\"'&,;]{4,})",
     re.I,
 )
 _FORBIDDEN = re.compile(

@@ -31,7 +31,9 @@ EVENTS = 6_000
 
 @pytest.fixture(scope="module")
 def stack(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    platform = Platform(tmp_path_factory.mktemp("stack"), {"FOOTLIGHTS_MONITOR": "true", "FOOTLIGHTS_COLLECTOR": "true"})
+    platform = Platform(
+        tmp_path_factory.mktemp("stack"), {"FOOTLIGHTS_MONITOR": "true", "FOOTLIGHTS_COLLECTOR": "true"}
+    )
     platform.up()
     yield platform
     platform.down()
