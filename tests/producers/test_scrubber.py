@@ -100,16 +100,24 @@ def harmless() -> str:
     return CHANCE.choice(
         [
             lambda: str(CHANCE.randint(1_600_000_000_000, 1_900_000_000_000)),
-            lambda: str(CHANCE.randint(10**15, 2 * 10**15)),            lambda: str(uuid.UUID(int=CHANCE.getrandbits(128))),
+            lambda: str(CHANCE.randint(10**15, 2 * 10**15)),
+            lambda: str(uuid.UUID(int=CHANCE.getrandbits(128))),
             lambda: f"order {digits(10)}",
-            lambda: f"ORD-{digits(6)}-{digits(4)}",            lambda: f"2026-{CHANCE.randint(1, 12):02d}-{CHANCE.randint(1, 28):02d}T12:{CHANCE.randint(0, 59):02d}:07.123Z",            lambda: f"{CHANCE.randint(1, 28)}.{CHANCE.randint(1, 12)}.2026",
-            lambda: f"€{CHANCE.randint(1, 9_999)}.{digits(2)}",            lambda: f"v{CHANCE.randint(1, 9)}.{CHANCE.randint(0, 40)}.{CHANCE.randint(0, 99)}",
-            lambda: f"seat {CHANCE.randint(1, 40)}B",            lambda: f"{CHANCE.getrandbits(160):040x}",
+            lambda: f"ORD-{digits(6)}-{digits(4)}",
+            lambda: (
+                f"2026-{CHANCE.randint(1, 12):02d}-{CHANCE.randint(1, 28):02d}T12:{CHANCE.randint(0, 59):02d}:07.123Z"
+            ),
+            lambda: f"{CHANCE.randint(1, 28)}.{CHANCE.randint(1, 12)}.2026",
+            lambda: f"€{CHANCE.randint(1, 9_999)}.{digits(2)}",
+            lambda: f"v{CHANCE.randint(1, 9)}.{CHANCE.randint(0, 40)}.{CHANCE.randint(0, 99)}",
+            lambda: f"seat {CHANCE.randint(1, 40)}B",
+            lambda: f"{CHANCE.getrandbits(160):040x}",
             lambda: f"hosted event {digits(5)}",
-            lambda: f"{digits(3)},{digits(3)},{digits(3)}",            lambda: f"{CHANCE.uniform(-90, 90):.6f},{CHANCE.uniform(-180, 180):.6f}",
+            lambda: f"{digits(3)},{digits(3)},{digits(3)}",
+            lambda: f"{CHANCE.uniform(-90, 90):.6f},{CHANCE.uniform(-180, 180):.6f}",
             lambda: f"{digits(18)}",
         ]
-    )()  # fmt: skip
+    )()
 
 
 @pytest.mark.parametrize(
