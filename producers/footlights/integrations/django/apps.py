@@ -1,0 +1,45 @@
+"""The Django application.
+
+In: a project that is set up. Out: receivers connected, settings checked.
+Never: a connection to Kafka at import.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.core import checks
+
+from footlights.integrations.django import conf
+
+
+class FootlightsConfig(AppConfig):
+    """`footlights.integrations.django`."""
+
+    name = "footlights.integrations.django"
+    label = "footlights_analytics"
+    verbose_name = "Analytics"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        from footlights.integrations.django import signals
+
+        signals.connect()
+        checks.register(check_settings)
+
+
+def check_settings(**_: Any) -> list[Any]:
+    """What `manage.py check` says of the ANALYTICS_* settings."""
+    out: list[Any] = [
+        checks.Error(f"{name} is no setting", hint=f"did you mean {near}?" if near else None, id="footlights.E001")
+        for name, near in conf.misspelt()
+    ]
+    if conf.value("ENABLED") and not conf.value("BOOTSTRAP_SERVERS"):
+        out.append(
+            checks.Warning(
+                "no event is recorded: ANALYTICS_BOOTSTRAP_SERVERS is not set",
+                hint="set it and ANALYTICS_SCHEMA_REGISTRY, or ANALYTICS_ENABLED = False",
+                id="footlights.W001",
+            )
+        )
+    return out

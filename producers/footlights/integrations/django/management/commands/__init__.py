@@ -1,0 +1,1 @@
+"""`analytics_status`, `analytics_test_event`, `analytics_relay`."""

@@ -1,0 +1,63 @@
+"""Pages of the project."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.http import HttpResponse, JsonResponse
+from django.urls import path
+from footlights import Money, Outbox
+from footlights.integrations.django import signals, views
+from footlights.integrations.django.client import client
+
+
+def home(request: Any) -> HttpResponse:
+    return HttpResponse("<h1>home</h1>")
+
+
+def event(request: Any, event_id: str) -> JsonResponse:
+    return JsonResponse({"id": event_id})
+
+
+def register(request: Any) -> HttpResponse:
+    User.objects.create_user("rosa", password="x", is_staff=True, is_superuser=True)
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def sign_in(request: Any) -> HttpResponse:
+    user = authenticate(request, username="rosa", password=request.GET["password"])
+    if user is None:
+        return HttpResponse("no", status=403, content_type="text/plain")
+    login(request, user)
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def sign_out(request: Any) -> HttpResponse:
+    logout(request)
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def buy(request: Any) -> HttpResponse:
+    bought = {"hosted_event_id": "e1", "amount": Money(5_000, "USD")}
+    signals.ticket_purchased.send(sender=None, user=request.user, quantity=2, order_id="o1", **bought)
+    signals.payment_failed.send(sender=None, user=request.user, amount=5)  # wrong, and no harm to the page
+    with transaction.atomic():
+        Outbox(client()).track(connection, "refund_issued", user_id=request.user.pk, **bought)
+    return HttpResponse("ok", content_type="text/plain")
+
+
+def broken(request: Any) -> HttpResponse:
+    raise RuntimeError("the card number is 4111 1111 1111 1111")
+
+
+def quiet(request: Any) -> HttpResponse:
+    return HttpResponse("ok", content_type="text/plain")
+
+
+urlpatterns = [
+    path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
+    path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("health", quiet), path("static/x", quiet),
+    path("internal/queue", quiet), path("admin/analytics/", views.status), path("admin/", admin.site.urls),
+]  # fmt: skip
