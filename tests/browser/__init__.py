@@ -1,0 +1,1 @@
+"""The browser snippet in a real browser, before a real collector."""
