@@ -27,7 +27,7 @@ _RESERVED = frozenset(
 _FILLED = frozenset(
     {"event_name", "message_id", "occurred_at_ms", "sent_at_ms", "received_at_ms", "properties", "sequence"}
 )
-NAMES_REMEMBERED = 1_024
+NAMES_REMEMBERED, STAMPS_REMEMBERED = 1_024, 1_024
 
 
 class Encoded(NamedTuple):
@@ -72,7 +72,7 @@ class Recorder:
         }
         self._shapes: dict[str, Shape] = {}
         self._forms: dict[str, _Form] = {}
-        self._clock = 0, b""  # the last millisecond as it is written, in one piece for all threads
+        self._stamps: dict[int, bytes] = {}
 
     def encode(
         self,
@@ -105,18 +105,15 @@ class Recorder:
             form = self._form(event_name)
         pieces = form.blank.copy()
         now = int(time.time() * 1000)
-        last, stamp = self._clock
-        if last != now:
-            stamp = long(now)
-            self._clock = now, stamp
+        stamp = self._stamp("occurred_at", now)
         if message_id is None:
             message_id = fresh_uuid7(now)
         else:
             checked_message_id(message_id)
         pieces[form.message_id.index] = b"\x48" + message_id.encode()  # 36 bytes follow
-        pieces[form.occurred] = stamp if occurred_at is None else long(checked_ms("occurred_at", occurred_at))
-        pieces[form.sent] = stamp if sent_at_ms is None else long(checked_ms("sent_at_ms", sent_at_ms))
-        pieces[form.received] = stamp if received_at_ms is None else long(checked_ms("received_at_ms", received_at_ms))
+        pieces[form.occurred] = stamp if occurred_at is None else self._stamp("occurred_at", occurred_at)
+        pieces[form.sent] = stamp if sent_at_ms is None else self._stamp("sent_at_ms", sent_at_ms)
+        pieces[form.received] = stamp if received_at_ms is None else self._stamp("received_at_ms", received_at_ms)
         if automatic:
             pieces[form.columns["automatic"].index] = b"\x01"
         identity = message_id
@@ -137,6 +134,18 @@ class Recorder:
             rest = {**rest, **properties}
         pieces[form.properties] = text(properties_text(rest)) if rest else form.empty
         return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
+
+    def _stamp(self, what: str, moment: datetime | int) -> bytes:
+        """A time as it is written; events of a moment share it."""
+        if type(moment) is not int:
+            return long(checked_ms(what, moment))
+        found = self._stamps.get(moment)
+        if found is None:
+            found = long(checked_ms(what, moment))
+            if len(self._stamps) >= STAMPS_REMEMBERED:
+                self._stamps.clear()
+            self._stamps[moment] = found
+        return found
 
     def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> str:
         pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 MAX_TEXT: Final = 65_536
-_MAYBE = re.compile(r"[@:=%]|\d{3}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
+_MAYBE = re.compile(r"[@:=%]|\d{7}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _DIGITS = re.compile(r"(?<![\d.])(?:\d[ .-]?){12,18}\d(?!\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}\b", re.I)
@@ -81,15 +81,21 @@ def scrub_text(text: str) -> tuple[str, Counter[str]]:
     'mail [email] or call [phone]'
     """
     found: Counter[str] = Counter()
+    return scrubbed(text, found), found
+
+
+def scrubbed(text: str, found: Counter[str]) -> str:
+    """A text without personal data; what was found is added to `found`."""
     if not _MAYBE.search(text):
-        return text, found
+        return text
     out = text[:MAX_TEXT]
     if not out.isascii():
         out = unicodedata.normalize("NFKC", out)
-    if "%" in out and (plain := unquote(out)) != out and (scrubbed := _scrub(plain, found)) != plain:
-        return scrubbed + text[MAX_TEXT:], found
+    seen = found.total()
+    if "%" in out and (plain := unquote(out)) != out and (clean := _scrub(plain, found)) != plain:
+        return clean + text[MAX_TEXT:]
     clean = _decoded(_scrub(out, found), found)
-    return (clean + text[MAX_TEXT:] if found else text), found
+    return clean + text[MAX_TEXT:] if found.total() != seen else text
 
 
 def _scrub(text: str, found: Counter[str]) -> str:
@@ -209,9 +215,7 @@ def scrub_properties(properties: Mapping[str, Any]) -> tuple[Mapping[str, Any], 
 
 def _clean(value: Any, found: Counter[str]) -> Any:
     if isinstance(value, str):
-        text, more = scrub_text(value)
-        found.update(more)
-        return text
+        return scrubbed(value, found)
     if isinstance(value, Mapping):
         return {_name(key, found): _value(key, inner, found) for key, inner in value.items()}
     if isinstance(value, list | tuple):

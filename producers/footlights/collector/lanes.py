@@ -25,7 +25,7 @@ from footlights.pseudonyms import Pseudonymiser
 from footlights.records import Recorder
 from footlights.registry import Schemas, SchemaUnavailable
 from footlights.relay import Relay, producer_config
-from footlights.scrubber import scrub_properties, scrub_text
+from footlights.scrubber import scrub_properties, scrubbed
 from footlights.spool import Limits, Spool
 
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
@@ -134,8 +134,8 @@ class Lanes:
         except OSError as problem:
             told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
             return Result(RETRY, code="UNAVAILABLE", detail=told)
-        self.redacted.update(found)
         if found:
+            self.redacted.update(found)
             return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
         return Result(OK, encoded.message_id)
 
@@ -198,6 +198,5 @@ def _scrubbed(call: Call) -> tuple[dict[str, Any], Mapping[str, Any], Counter[st
     fields = dict(call.fields)
     for name, value in fields.items():
         if isinstance(value, str):
-            fields[name], more = scrub_text(value)
-            found.update(more)
+            fields[name] = scrubbed(value, found)
     return fields, properties, found

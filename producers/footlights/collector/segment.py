@@ -39,7 +39,7 @@ _CONTEXT: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """An event of another vendor's client; ids are raw, times epoch milliseconds, None where the client says nothing.
 
@@ -91,7 +91,7 @@ def call_of(call: Mapping[str, Any], kinds_of: KindsOf) -> Call:
         anonymous_id=anonymous,
         session_id=session,
         automatic=said if isinstance(said, bool) else agent.automatic or kind == "alias",
-        context={**agent.context, **_context(context)},
+        context={**agent.context, **_context(context)} if context else NOTHING,
         properties=rest,
         fields=fields,
     )
@@ -122,8 +122,11 @@ def _agent(context: Mapping[str, Any]) -> Agent:
 
 
 def _context(context: Mapping[str, Any]) -> dict[str, str]:
-    found = {column: fitted(mapping(context.get(a)).get(b), "string") for column, (a, b) in _CONTEXT.items()}
-    return {column: value for column, value in found.items() if value}
+    found: dict[str, str] = {}
+    for column, (part, name) in _CONTEXT.items():
+        if part in context and (value := fitted(mapping(context[part]).get(name), "string")):
+            found[column] = value
+    return found
 
 
 def _columns(
