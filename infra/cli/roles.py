@@ -1,4 +1,4 @@
-"""Commands that are one process of the platform: worker, sink, collector, monitor, rules, bench.
+"""Commands that are one process of the platform: worker, sink, collector, forward, monitor, rules, bench.
 
 In: settings.
 Out: the process's own exit code.
@@ -24,7 +24,7 @@ TRANSPORT_SWITCHES = ("hold_sources", "fence_fetches", "seek_uncommitted", "guar
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (worker, sink, collector, monitor, rules, bench):
+    for command in (worker, sink, collector, forward, monitor, rules, bench):
         app.command(rich_help_panel=PANEL)(command)
 
 
@@ -151,6 +151,42 @@ def collector(
             geo_database=Path(geo).expanduser() if geo else None,
             trust_forwarded=settings["FOOTLIGHTS_TRUST_FORWARDED"],
         )
+    )
+
+
+def forward(
+    target: Annotated[str, typer.Argument(help="posthog or webhook.")],
+    metrics_port: MetricsPort = None,
+) -> None:
+    """Send all events on to PostHog or to a webhook, at least once, until SIGTERM."""
+    from infra.addresses import resolve
+    from infra.cli.output import fail
+    from infra.telemetry import configure
+    from sinks.forward.run import ForwardConfig, run
+    from sinks.forward.targets import PostHog, Target, Webhook
+
+    settings = load()
+    configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    needed = {
+        "posthog": ("FOOTLIGHTS_FORWARD_POSTHOG", "FOOTLIGHTS_FORWARD_POSTHOG_KEY"),
+        "webhook": ("FOOTLIGHTS_FORWARD_WEBHOOK", "FOOTLIGHTS_FORWARD_SECRET"),
+    }.get(target)
+    if needed is None:
+        fail("a target is posthog or webhook")
+    if missing := [name for name in needed if not settings[name]]:
+        fail(f"set {' and '.join(missing)}")
+    url, secret = (str(settings[name]) for name in needed)
+    chosen: Target = PostHog(url, secret) if target == "posthog" else Webhook(url, secret.encode())
+    addresses = resolve(settings)
+    run(
+        chosen,
+        ForwardConfig(
+            bootstrap=addresses.kafka,
+            schema_registry=addresses.schema_registry,
+            folder=settings.data_dir / "forward",
+            trusted_hosts=settings["FOOTLIGHTS_FORWARD_TRUSTED_HOSTS"],
+            metrics_port=metrics_port,
+        ),
     )
 
 
