@@ -133,4 +133,18 @@ ANALYST_VIEWS = (
         f"FROM {DATABASE}.events_performance WHERE _excluded = '' AND event_name = 'operation_timed' "
         "GROUP BY tenant_id, hour, component, operation",
     ),
+    View(
+        "identity_links",
+        "Which visitors were told to be which users, as it stands now: an alias, or an unalias after it.",
+        {
+            "tenant_id": "Tenant.", "user_id": "Pseudonym of the user.",
+            "anonymous_id": "Pseudonym of the visitor, or of the former id.",
+            "linked": "Whether they are one person now.", "changed_at": "When that was said last, UTC.",
+            "first_linked_at": "When it was said first, UTC.",
+        },
+        "SELECT tenant_id, user_id, anonymous_id, argMax(event_name, (occurred_at, _offset)) = 'identity_linked' AS linked, "
+        "max(occurred_at) AS changed_at, minIf(occurred_at, event_name = 'identity_linked') AS first_linked_at "
+        f"FROM {DATABASE}.events_interaction WHERE event_name IN ('identity_linked', 'identity_unlinked') "
+        "AND user_id IS NOT NULL AND anonymous_id IS NOT NULL GROUP BY tenant_id, user_id, anonymous_id",
+    ),
 )  # fmt: skip
