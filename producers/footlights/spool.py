@@ -21,7 +21,7 @@ from footlights.frames import Damage, Framed, framed, pack_body, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
-READ_BYTES = 256 << 10
+READ_BYTES, DOUBT_S = 256 << 10, 2.0
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
 _NEW, ABANDONED_S = ".new-", 3_600.0
 
@@ -47,7 +47,8 @@ class Spool:
         self._fd, self._size, self._synced = -1, 0, (-1, 0)
         self._to_sync: list[int] = []
         self._waits_since = 0.0
-        self._read_fd, self._reading, self._at, self._buffer = -1, 0, 0, b""
+        self._read_fd, self._reading, self._at = -1, 0, 0
+        self._doubt = (-1, 0.0)
         self.seen, self.exhausted = self.acked, False
         self._holes: dict[int, int] = {}
 
@@ -165,33 +166,40 @@ class Spool:
             self.exhausted = final
             return []
         full = final or self._reading != self._segments[-1]  # asked first: a record may come between the two
-        chunk = os.pread(self._read_fd, READ_BYTES, self._at + len(self._buffer))
-        last = full and not chunk
-        if not chunk and not last:
-            return []
-        self._buffer += chunk
+        # From the end of the last whole record: the bytes of a write that failed halfway are cut off again and replaced.
+        chunk = os.pread(self._read_fd, READ_BYTES, self._at)
+        last = full and len(chunk) < READ_BYTES
         found, used = [], 0
-        for one in parse(self._buffer, final=last):
-            used = one.end
+        for one in parse(chunk, final=last):
             if isinstance(one, Damage):
-                self._quarantine(self._buffer[one.start : one.end])
+                if not last and not self._stays(self._at + one.start):
+                    break
+                self._quarantine(self._at + one.start, chunk[one.start : one.end])
             elif one.sequence > self.seen:
                 if one.sequence > self.seen + 1:
                     self._holes[one.sequence] = one.sequence - self.seen - 1
                 self.seen = one.sequence
                 found.append(one)
-        self._at, self._buffer = self._at + used, self._buffer[used:]
+            used = one.end
+        self._at += used
         if last and not found:
             if self._open_next(self._reading):
                 return self.read(final=final)
             self.exhausted = final
         return found
 
+    def _stays(self, place: int) -> bool:
+        """Whether damage in a segment that grows is not a record that is being written just now."""
+        now = time.monotonic()
+        if self._doubt[0] != place:
+            self._doubt = (place, now)
+        return now - self._doubt[1] > DOUBT_S
+
     def rewind(self) -> None:
         """Read again all that is not acknowledged."""
         if self._read_fd >= 0:
             os.close(self._read_fd)
-        self._read_fd, self._buffer, self.seen, self.exhausted = -1, b"", self.acked, False
+        self._read_fd, self.seen, self.exhausted = -1, self.acked, False
 
     def _open_next(self, after: int) -> bool:
         later = next((first for first in self._segments if first > after), None)
@@ -200,15 +208,15 @@ class Spool:
         if self._read_fd >= 0:
             os.close(self._read_fd)
         self._read_fd = os.open(self._path(later), os.O_RDONLY)
-        self._reading, self._at, self._buffer = later, 0, b""
+        self._reading, self._at = later, 0
         return True
 
-    def _quarantine(self, piece: bytes) -> None:
+    def _quarantine(self, at: int, piece: bytes) -> None:
         place = self.folder.parent / QUARANTINE
         LOG.error("%d bytes of the spool are damaged and were put into %s", len(piece), place)
         with suppress(OSError):
             place.mkdir(exist_ok=True, mode=0o700)
-            (place / f"{self.producer_id}-{self._reading}-{self._at}").write_bytes(piece)
+            (place / f"{self.producer_id}-{self._reading}-{at}").write_bytes(piece)
 
     # -- what Kafka has
 

@@ -1,5 +1,6 @@
 """What lies in a spool is found again, whatever happened to its neighbours."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,35 @@ def test_a_broken_note_of_what_was_acknowledged_repeats_records_and_loses_none(t
     (heir,) = Spool.abandoned(tmp_path)
     assert read_all(heir, final=True) == [*range(1, 11)]
     heir.close(remove=True)
+
+
+def test_a_write_that_failed_halfway_and_was_replaced_costs_nothing(tmp_path: Path) -> None:
+    spool = Spool.create(tmp_path, "f" * 32, "shop", "default")
+    write(spool, 1, 3)
+    (segment,) = spool.folder.glob("*.seg")
+    whole = segment.stat().st_size
+    with segment.open("ab") as torn:
+        torn.write(record(4, b"cut")[:20])
+    assert read_all(spool, final=False) == [1, 2, 3]  # the reader has seen the torn bytes
+    os.truncate(segment, whole)
+    write(spool, 4, 6)
+    assert read_all(spool, final=False) == [4, 5, 6]
+    assert spool.damaged == 0 and not (tmp_path / QUARANTINE).exists()
+    spool.close(remove=True)
+
+
+def test_damage_in_a_segment_that_grows_is_believed_once_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.create(tmp_path, "9" * 32, "shop", "default")
+    write(spool, 1, 6)
+    (segment,) = spool.folder.glob("*.seg")
+    body = bytearray(segment.read_bytes())
+    size = len(body) // 6
+    body[2 * size + 30] ^= 0xFF
+    segment.write_bytes(bytes(body))
+    assert read_all(spool, final=False) == [1, 2]
+    monkeypatch.setattr("footlights.spool.DOUBT_S", -1.0)
+    assert read_all(spool, final=False) == [4, 5, 6]
+    assert spool.damaged == 1
+    spool.close(remove=True)
