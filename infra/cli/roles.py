@@ -125,6 +125,7 @@ def sink(
 
 def collector(
     name: Annotated[str, typer.Option(help="Name of the process in logs.")] = "collector",
+    host: Annotated[str, typer.Option(help="Address to listen on; default: FOOTLIGHTS_COLLECTOR_HOST.")] = "",
     port: Annotated[int | None, typer.Option(help="Port to listen on; default: FOOTLIGHTS_COLLECTOR_PORT.")] = None,
     metrics_port: MetricsPort = None,
 ) -> None:
@@ -145,7 +146,7 @@ def collector(
             folder=settings.data_dir / "collector",
             keys=settings.keys_file(),
             pseudonym_key=settings.pseudonym_key().encode(),
-            host=settings["FOOTLIGHTS_COLLECTOR_HOST"],
+            host=host or settings["FOOTLIGHTS_COLLECTOR_HOST"],
             port=port or settings["FOOTLIGHTS_COLLECTOR_PORT"] or 8_080,
             metrics_port=metrics_port,
             geo_database=Path(geo).expanduser() if geo else None,

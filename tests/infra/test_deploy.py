@@ -88,12 +88,12 @@ def test_values_that_are_written_can_be_read() -> None:
 
 def test_compose_starts_in_order_and_runs_our_commands() -> None:
     services = read((DEPLOY / "compose.yaml").read_text())[0]["services"]
-    assert set(services) == {"kafka", "registry", "clickhouse", "migrate", "worker", "sink"}
+    assert set(services) == {"kafka", "registry", "clickhouse", "migrate", "worker", "sink", "collector", "monitor"}
     ours = {name: s for name, s in services.items() if s.get("<<") == "*footlights"}
-    assert set(ours) == {"migrate", "worker", "sink"}
+    assert set(ours) == {"migrate", "worker", "sink", "collector", "monitor"}
     for service in ours.values():
         known_words(service["command"])
-    for name in ("worker", "sink"):
+    for name in ("worker", "sink", "collector", "monitor"):
         assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     assert set(services["migrate"]["depends_on"]) == {"kafka", "registry", "clickhouse"}
     for name in services["migrate"]["depends_on"]:
@@ -103,14 +103,16 @@ def test_compose_starts_in_order_and_runs_our_commands() -> None:
 def test_kubernetes_objects_hang_together() -> None:
     objects = [o for f in sorted((DEPLOY / "kubernetes").glob("*.yaml")) for o in read(f.read_text())]
     kinds = sorted(o["kind"] for o in objects)
-    assert kinds == ["ConfigMap", "Deployment", "Deployment", "Job", "Namespace"] + ["PodDisruptionBudget"] * 2
+    assert kinds == [
+        "ConfigMap", *["Deployment"] * 3, "Job", "Namespace", *["PodDisruptionBudget"] * 3, "Service", "StatefulSet",
+    ]  # fmt: skip
     for found in objects:
         assert found["apiVersion"] and (found["kind"] == "Namespace" or found["metadata"]["namespace"] == "footlights")
-        if found["kind"] in ("Deployment", "Job"):
+        if found["kind"] in ("Deployment", "StatefulSet", "Job"):
             container = found["spec"]["template"]["spec"]["containers"][0]
             known_words(container["args"])
             assert [list(e) for e in container["envFrom"]] == [["configMapRef"], ["secretRef"]]
-        if found["kind"] == "Deployment":
+        if found["kind"] in ("Deployment", "StatefulSet"):
             assert found["spec"]["selector"]["matchLabels"] == found["spec"]["template"]["metadata"]["labels"]
 
 
