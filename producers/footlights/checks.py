@@ -44,6 +44,8 @@ RANGES: dict[str, tuple[int, int]] = {
 }
 _JSON = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+#: Values that need no look inside, and names that are texts: most properties have nothing else.
+_PLAIN, _TEXT = frozenset({str, int, float, bool, type(None)}), frozenset({str})
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (int, float), "boolean": (bool,)}
 _WORDS = {"string": "a string", "long": "a whole number", "double": "a number", "boolean": "true or false"}
 
@@ -110,7 +112,9 @@ def properties_text(properties: Mapping[str, Any]) -> str:
     """The properties as one JSON object in text."""
     if not properties:
         return "{}"
-    _bounded(properties, 1, [0])
+    plain = _PLAIN.issuperset(map(type, properties.values())) and _TEXT.issuperset(map(type, properties))
+    if not plain or len(properties) > MAX_KEYS:
+        _bounded(properties, 1, [0])
     try:
         text = _JSON(properties)
         text.encode()

@@ -131,8 +131,10 @@ class Recorder:
             fields["original_id"] = original_id
         rest = self._fill(pieces, form, fields, context)
         if properties:
-            rest = {**rest, **properties}
-        pieces[form.properties] = text(properties_text(rest)) if rest else form.empty
+            properties = {**rest, **properties} if rest else properties
+        else:
+            properties = rest
+        pieces[form.properties] = text(properties_text(properties)) if properties else form.empty
         return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
 
     def _stamp(self, what: str, moment: datetime | int) -> bytes:
