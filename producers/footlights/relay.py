@@ -60,6 +60,7 @@ class Sending:
         self.spool, self.own = spool, refused is not None
         self.refused: Counter[str] = Counter() if refused is None else refused
         self.queue: list[Framed] = []
+        self.read_to = spool.seen
         self.waiting: dict[int, None] = {}
         self.failed = 0
         self.reported = 0.0
@@ -76,10 +77,21 @@ class Sending:
 
     @property
     def settled(self) -> int:
-        """All up to this sequence are acknowledged or given up."""
-        if self.waiting:
-            return next(iter(self.waiting)) - 1
-        return self.queue[-1].sequence - 1 if self.queue else self.spool.seen
+        """All up to this sequence are acknowledged or given up. Other threads may ask while records move on.
+
+        A record goes from the spool to `queue`, is in `waiting` before it leaves `queue`, and `read_to` follows `queue`: asked in
+        the order of its way, none can be missed.
+        """
+        read_to, queued = self.read_to, self.queue[-1:]
+        while True:
+            try:
+                first = next(iter(self.waiting), None)
+                break
+            except RuntimeError:  # it changed just now
+                continue
+        if first is not None:
+            return first - 1
+        return queued[0].sequence - 1 if queued else read_to
 
     def again(self) -> None:
         """Everything that is not settled is sent again."""
@@ -87,6 +99,7 @@ class Sending:
         self.waiting.clear()
         self.queue.clear()
         self.spool.rewind()
+        self.read_to = self.spool.seen
 
 
 class Relay:
@@ -189,6 +202,8 @@ class Relay:
         queue = sending.queue
         if not queue:
             queue.extend(reversed(sending.spool.read(final=not sending.own)))
+            if queue:
+                sending.read_to = queue[0].sequence
         moved = False
         produce, waiting, headers, generation = (
             self._producer.produce,
