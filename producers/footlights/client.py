@@ -69,6 +69,8 @@ class Client(BusinessEvents):
         Raise Refusal instead of answering with it; for tests and development.
     max_block_s
         Longest wait of a call, seconds: for room in the spool, and for the registry when a schema is first needed.
+    scrub
+        Redact card numbers, e-mail, IBAN, IP, phone numbers and secrets in fields and properties; `redacted` counts them.
     spool_dir
         Where events wait until Kafka has them. Processes of one service share it: each has a folder of its own in it, and
         takes over what a dead one left. By default in the user's state folder, one for each service and broker.
@@ -94,6 +96,7 @@ class Client(BusinessEvents):
         pseudonymiser: Pseudonymiser | None = None,
         pseudonym_key: str | bytes | None = None,
         strict: bool = False,
+        scrub: bool = False,
         max_block_s: float = 1.0,
         spool_dir: str | Path | None = None,
         spool_max_bytes: int = 1 << 30,
@@ -116,6 +119,7 @@ class Client(BusinessEvents):
         home = folder / "spool" if cache_dir else default_spool()
         place = "\n".join((bootstrap_servers, self._tenant_id, self._source))
         self._root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
+        self._scrub = scrub
         self._begin()
         _CLIENTS.add(self)
 
@@ -125,6 +129,7 @@ class Client(BusinessEvents):
         self._relay: Relay | None = None
         self._recorder: Recorder | None = None
         self._refused: Counter[str] = Counter()
+        self._redacted: Counter[str] = Counter()
         self._closed = False
 
     def track(
@@ -273,6 +278,11 @@ class Client(BusinessEvents):
         return dict(self._refused)
 
     @property
+    def redacted(self) -> Mapping[str, int]:
+        """What the scrubber has redacted in this process, by kind."""
+        return dict(self._redacted)
+
+    @property
     def waiting(self) -> int:
         """Events of this process that Kafka has not acknowledged."""
         return self._relay.waiting if self._relay else 0
@@ -290,6 +300,7 @@ class Client(BusinessEvents):
                 self._recorder = Recorder(
                     self._schemas, self._pseudonym,
                     tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
+                    redacted=self._redacted if self._scrub else None,
                 )  # fmt: skip
                 _OPEN.add(self)
             return self._recorder

@@ -6,6 +6,7 @@ Never: a raw id, or a value that the platform would not accept.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.registry import Schemas
+from footlights.scrubber import scrub_properties
 
 CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
 _PSEUDONYMS = frozenset({"host_id"})
@@ -60,8 +62,17 @@ class Recorder:
     """Encodes the records of one process."""
 
     def __init__(
-        self, schemas: Schemas, pseudonymise: Pseudonymiser, *, tenant_id: str, source: str, producer_id: str
+        self,
+        schemas: Schemas,
+        pseudonymise: Pseudonymiser,
+        *,
+        tenant_id: str,
+        source: str,
+        producer_id: str,
+        redacted: Counter[str] | None = None,
     ) -> None:
+        #: Counts what the scrubber finds; None: it does not look.
+        self._redacted = redacted
         self._schemas, self._pseudonymise, self._tenant_id = schemas, pseudonymise, tenant_id
         self._fixed = {
             "tenant_id": tenant_id,
@@ -129,13 +140,25 @@ class Recorder:
             fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
         if original_id is not None:
             fields["original_id"] = original_id
+        if self._redacted is not None:
+            fields, found = self._scrubbed(fields)
+            self._redacted.update(found)
         rest = self._fill(pieces, form, fields, context)
+        if self._redacted is not None and properties:
+            properties, found = scrub_properties(properties)
+            self._redacted.update(found)
         if properties:
             properties = {**rest, **properties} if rest else properties
         else:
             properties = rest
         pieces[form.properties] = text(properties_text(properties)) if properties else form.empty
         return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
+
+    @staticmethod
+    def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+        """Fields and further arguments; a host's id becomes a pseudonym and is left alone."""
+        clean, found = scrub_properties({n: v for n, v in fields.items() if n not in _PSEUDONYMS})
+        return {**fields, **clean}, found
 
     def _stamp(self, what: str, moment: datetime | int) -> bytes:
         """A time as it is written; events of a moment share it."""

@@ -118,3 +118,19 @@ def test_a_broker_that_is_killed_loses_nothing_accepted(
     assert held.flush(60) == 0
     found = [f.record["message_id"] for f in read(platform[0], [topic_of("interaction")], "killed")]
     assert len(found) == len(set(found)) == 2_000
+
+
+def test_a_client_that_scrubs(client: Make, platform: tuple[str, str]) -> None:
+    held = client(source="scrubs", scrub=True)
+    assert held.track(
+        "payment_failed", user_id="rosa@example.org", payment_id="p1", reason="card 4111 1111 1111 1111 refused",
+        properties={"note": "write to rosa@example.org", "password": "hunter2", "seat": "A1"}, apiKey="xyz",
+    )  # fmt: skip
+    assert held.flush(30) == 0
+    (found,) = read(platform[0], EVENTS, "scrubs")
+    assert found.record["reason"] == "card [card] refused"
+    assert json.loads(found.record["properties"]) == {
+        "apiKey": "[secret]", "note": "write to [email]", "password": "[secret]", "seat": "A1",
+    }  # fmt: skip
+    assert held.redacted == {"card": 1, "email": 1, "secret": 2}
+    assert found.record["user_id"] == HmacPseudonymiser(b"k" * 32)("default", "rosa@example.org")
