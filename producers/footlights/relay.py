@@ -27,7 +27,9 @@ Record = dict[str, Any]
 OnDelivery = Callable[[Record, str | None], None]
 
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
-POLL_S = 0.01
+POLL_S, AGAIN_S = 0.01, 1.0
+_HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 def producer_config(bootstrap_servers: str, max_messages: int, overrides: dict[str, Any] | None) -> dict[str, Any]:
@@ -63,7 +65,6 @@ class Sending:
         self.read_to = spool.seen
         self.waiting: dict[int, None] = {}
         self.failed = 0
-        self.reported = 0.0
         self.headers: list[tuple[str, str | bytes | None]] = [
             ("producer_id", spool.producer_id.encode()),
             ("source", spool.source.encode()),
@@ -118,7 +119,7 @@ class Relay:
         self._root, self._schemas, self._config, self._on_delivery = root, schemas, config, on_delivery
         self._sync_every_s = sync_every_s
         self._producer = Producer(config)
-        self._generation = 0
+        self._generation, self._pause_s = 0, 0.0
         self._fatal = self._looked = False
         self._stop = threading.Event()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
@@ -227,10 +228,9 @@ class Relay:
                 self._producer.poll(POLL_S)
                 return moved
             except KafkaException as problem:
-                if problem.args[0].fatal():
-                    self._fatal = True
+                if not self._hopeless(problem.args[0]):
                     return moved
-                self._give_up(sending, one.sequence, problem.args[0])
+                self._give_up(sending, one.sequence, problem.args[0], one.payload)
             queue.pop()
             moved = True
         return moved
@@ -242,25 +242,37 @@ class Relay:
             return
         if error is None:
             sending.waiting.pop(number, None)
-        elif error.fatal() or error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
-            self._fatal = True  # a new producer sends it again
-            return
+        elif self._hopeless(error):
+            self._give_up(sending, number, error, message.value() or b"")
         else:
-            self._give_up(sending, number, error)
+            return
         if self._on_delivery and sending.own:
             # The host's function runs on our thread: whatever it raises must not end it.
             with contextlib.suppress(Exception):
                 record = self._schemas.read(message.topic(), message.value())
                 self._on_delivery(record, None if error is None else error.name())
 
-    def _give_up(self, sending: Sending, number: int, error: KafkaError) -> None:
+    def _hopeless(self, error: KafkaError) -> bool:
+        """Whether a record can never be sent. All else, a missing topic or permission too, is tried again by another producer."""
+        if error.code() in _HOPELESS:
+            return True
+        if not self._fatal and error.code() not in _PURGED:
+            LOG.error("Kafka does not take records (%s): they wait in the spool", error.name())
+            self._pause_s = 0.0 if error.fatal() else AGAIN_S
+        self._fatal = True
+        return False
+
+    def _give_up(self, sending: Sending, number: int, error: KafkaError, payload: bytes) -> None:
         sending.waiting.pop(number, None)
         sending.failed += 1
+        sending.spool.quarantine(f"refused-{number}", payload)
         LOG.error("Kafka refuses record %d of %s: %s", number, sending.spool.producer_id, error.name())
 
     def _renew(self) -> None:
         """After a fatal error a producer is of no use: make another and send again, under the same message ids."""
         self._generation += 1
+        self._stop.wait(self._pause_s)
+        self._pause_s = 0.0
         self._producer.purge()
         self._producer = Producer(self._config)
         self._fatal = False

@@ -174,7 +174,7 @@ class Spool:
             if isinstance(one, Damage):
                 if not last and not self._stays(self._at + one.start):
                     break
-                self._quarantine(self._at + one.start, chunk[one.start : one.end])
+                self.quarantine(f"{self._reading}-{self._at + one.start}", chunk[one.start : one.end])
             elif one.sequence > self.seen:
                 if one.sequence > self.seen + 1:
                     self._holes[one.sequence] = one.sequence - self.seen - 1
@@ -211,12 +211,13 @@ class Spool:
         self._reading, self._at = later, 0
         return True
 
-    def _quarantine(self, at: int, piece: bytes) -> None:
+    def quarantine(self, name: str, piece: bytes) -> None:
+        """Put bytes aside that cannot be sent, beside the folders, for a person to look at."""
         place = self.folder.parent / QUARANTINE
-        LOG.error("%d bytes of the spool are damaged and were put into %s", len(piece), place)
+        LOG.error("%d bytes of the spool cannot be sent and were put into %s", len(piece), place)
         with suppress(OSError):
             place.mkdir(exist_ok=True, mode=0o700)
-            (place / f"{self.producer_id}-{self._reading}-{at}").write_bytes(piece)
+            (place / f"{self.producer_id}-{name}").write_bytes(piece)
 
     # -- what Kafka has
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from footlights import Client, HmacPseudonymiser, Money
 from footlights.names import FAMILY_OF, REPORTS_TOPIC, family_of, topic_of
 
 from infra.embedded.kafka import KafkaServer
+from infra.migrate import migrate_topics
 from schemas.families import FAMILIES
 from tests.producers.reading import read
+from tests.producers.test_client_unit import cached
 
+__all__ = ["cached"]
 pytestmark = pytest.mark.kafka
 Make = Callable[..., Client]
 EVENTS = [f.topic for f in FAMILIES.values()]
@@ -134,3 +138,26 @@ def test_a_client_that_scrubs(client: Make, platform: tuple[str, str]) -> None:
     }  # fmt: skip
     assert held.redacted == {"card": 1, "email": 1, "secret": 2}
     assert found.record["user_id"] == HmacPseudonymiser(b"k" * 32)("default", "rosa@example.org")
+
+
+@pytest.mark.slow
+def test_topics_that_are_missing_make_events_wait(
+    kafka_jars: list[Path], cached: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = KafkaServer(tmp_path / "kafka", kafka_jars)
+    server.start(timeout=120)
+    try:
+        with Client(
+            bootstrap_servers=server.bootstrap, schema_registry="http://127.0.0.1:1", source="early", pseudonym_key="k" * 32,
+            cache_dir=cached, kafka_config={"topic.metadata.propagation.max.ms": 500},
+        ) as early:  # fmt: skip
+            assert all(early.track("search", user_id=f"u{n}") for n in range(20))
+            deadline = time.monotonic() + 60
+            while "they wait in the spool" not in caplog.text:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            migrate_topics(server.bootstrap)
+            assert early.flush(60) == 0
+        assert len(read(server.bootstrap, [topic_of("interaction")], "early")) == 20
+    finally:
+        server.stop()
