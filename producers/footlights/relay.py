@@ -171,6 +171,7 @@ class Relay:
                 sending.spool.sync()
             self._report(sending, closing=not sending.unacknowledged)
         done = self._producer.flush(min(timeout, 0.5) if left else max(1.0, min(timeout, 5.0))) == 0
+        self._keep()
         for sending in self._sendings:
             sending.spool.close(remove=done and sending.own and not sending.unacknowledged)
         return left

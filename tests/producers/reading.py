@@ -6,11 +6,12 @@ Never: a commit.
 """
 
 import io
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import fastavro
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
 from schemas.topics import TOPICS
 
@@ -33,7 +34,7 @@ def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
         {"bootstrap.servers": bootstrap, "group.id": "reading", "enable.auto.commit": False, "log_level": 2}
     )
     places = [TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in range(TOPICS[t].partitions)]
-    ends = {(p.topic, p.partition): consumer.get_watermark_offsets(p, timeout=10) for p in places}
+    ends = {(p.topic, p.partition): _ends(consumer, p) for p in places}
     consumer.assign([p for p in places if ends[p.topic, p.partition][1] > ends[p.topic, p.partition][0]])
     left = {place for place, (low, high) in ends.items() if high > low}
     schemas = {t: fastavro.parse_schema(TOPICS[t].record.schema) for t in topics}
@@ -54,3 +55,20 @@ def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
             left.discard((topic, partition))
     consumer.close()
     return found
+
+
+def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
+    """First and next offset of a partition; a broker that has just come back may not lead it yet."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return consumer.get_watermark_offsets(place, timeout=10)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def once(found: list[Read]) -> list[Read]:
+    """Without the copies of a record that its producer sent twice; the platform knows them by producer and sequence."""
+    return list({(one.headers["producer_id"], one.headers["sequence"]): one for one in found}.values())

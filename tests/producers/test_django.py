@@ -15,7 +15,7 @@ import pytest
 from footlights import HmacPseudonymiser
 
 from infra.embedded.ports import free_port
-from tests.producers.reading import Read, read
+from tests.producers.reading import Read, once, read
 from tests.producers.test_integrations import AGENT, TOPICS, Environment, get, until
 
 pytestmark = pytest.mark.kafka
@@ -70,7 +70,7 @@ def visiting(kind: str, environment: Environment) -> Iterator[Ask]:
 
 
 def arrived(platform: tuple[str, str], source: str, number: int) -> list[Read]:
-    found = until(lambda: len(them := read(platform[0], ALL, source)) >= number and them)
+    found = until(lambda: len(them := once(read(platform[0], ALL, source))) >= number and them)
     assert len(found) == number, sorted(r.record["event_name"] for r in found)
     return list(found)
 

@@ -16,7 +16,7 @@ from footlights import HmacPseudonymiser
 from footlights.integrations.web import template_of, without_query
 
 from infra.embedded.ports import free_port
-from tests.producers.reading import Read, read
+from tests.producers.reading import Read, once, read
 
 pytestmark = pytest.mark.kafka
 TOPICS = ["events.interaction", "events.performance"]
@@ -71,7 +71,7 @@ def until(what: Callable[[], Any], seconds: float = 30) -> Any:
 
 def arrived(platform: tuple[str, str], source: str, number: int) -> list[Read]:
     """The events of a source, once so many are there; more than that fail."""
-    found = until(lambda: len(them := read(platform[0], TOPICS, source)) >= number and them)
+    found = until(lambda: len(them := once(read(platform[0], TOPICS, source))) >= number and them)
     assert len(found) == number, [r.record["event_name"] for r in found]
     return list(found)
 
