@@ -151,7 +151,9 @@ def test_a_body_without_a_length_stops_at_the_limit(shared: Served, token: str) 
                 sent += 1
         except OSError:
             pass
-        got = line.recv(4_096)
+        got = b""
+        while b"BODY_TOO_LARGE" not in got and (more := line.recv(4_096)):  # head and body may come one by one
+            got += more
     assert b" 413 " in got and b"BODY_TOO_LARGE" in got
 
 

@@ -41,6 +41,13 @@ def store(clickhouse_url: str) -> Iterator[Any]:
     client.close()
 
 
+@pytest.fixture(scope="package", autouse=True)
+def leave_no_topic(kafka: str) -> Iterator[None]:
+    """Delete the topic that these tests made with two partitions: others share the broker."""
+    yield
+    delete(kafka)
+
+
 @dataclass
 class Bench:
     """A fresh topic, an empty store, and sinks between them."""
@@ -119,11 +126,17 @@ def bench(
             process.wait()
 
 
-def renew(bootstrap: str, topic: str = TOPIC, partitions: int = 2) -> None:
-    """Make the topic anew, empty."""
+def delete(bootstrap: str, topic: str = TOPIC) -> AdminClient:
+    """Delete the topic, where there is one."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     if topic in admin.list_topics(timeout=10).topics:
         admin.delete_topics([topic])[topic].result(10)
+    return admin
+
+
+def renew(bootstrap: str, topic: str = TOPIC, partitions: int = 2) -> None:
+    """Make the topic anew, empty."""
+    admin = delete(bootstrap, topic)
     deadline = time.monotonic() + 20
     while True:
         try:

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse
 from django.urls import path
 from footlights import Money, Outbox
 from footlights.integrations.django import signals, views
@@ -52,12 +52,27 @@ def broken(request: Any) -> HttpResponse:
     raise RuntimeError("the card number is 4111 1111 1111 1111")
 
 
+def missing(request: Any) -> HttpResponse:
+    raise Http404("no such thing")
+
+
+def stumble(get_response: Any) -> Any:
+    """A middleware that is broken for one path."""
+
+    def middleware(request: Any) -> Any:
+        if request.path == "/stumble/":
+            raise LookupError("not in the view")
+        return get_response(request)
+
+    return middleware
+
+
 def quiet(request: Any) -> HttpResponse:
     return HttpResponse("ok", content_type="text/plain")
 
 
 urlpatterns = [
     path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
-    path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("health", quiet), path("static/x", quiet),
+    path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing), path("health", quiet), path("static/x", quiet),
     path("internal/queue", quiet), path("admin/analytics/", views.status), path("admin/", admin.site.urls),
 ]  # fmt: skip

@@ -48,10 +48,6 @@ class FootlightsMiddleware:
         self._record(request, response, began, id_of(user))
         return response
 
-    def process_exception(self, request: Any, exception: Exception) -> None:
-        """Remember what a view raised; Django makes an answer of it."""
-        request.footlights_error = type(exception).__name__
-
     def _record(self, request: Any, response: Any, began: float, user_id: str | None) -> None:
         match, session = getattr(request, "resolver_match", None), getattr(request, "session", None)
         self._recording.record(

@@ -4,11 +4,13 @@ In: signals. Out: events.
 Never: an exception in whoever sent a signal.
 """
 
+import sys
 from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.signals import got_request_exception
 from django.db.models.signals import post_save
 from django.dispatch import Signal
 
@@ -34,6 +36,7 @@ def connect() -> None:
     user_logged_out.connect(partial(_account, "user_logged_out"), weak=False, dispatch_uid="footlights.out")
     user_login_failed.connect(_login_failed, weak=False, dispatch_uid="footlights.failed")
     post_save.connect(_saved, sender=get_user_model(), weak=False, dispatch_uid="footlights.registered")
+    got_request_exception.connect(_crashed, weak=False, dispatch_uid="footlights.crashed")
 
 
 def _business(name: str, user: Any = None, signal: Any = None, sender: Any = None, **values: Any) -> None:
@@ -56,3 +59,9 @@ def _login_failed(**_: Any) -> None:
 def _saved(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
     if created and not raw:
         client().track("user_registered", user_id=id_of(instance))
+
+
+def _crashed(request: Any, **_: Any) -> None:
+    """Leave the error to the middleware. Django sends this for what nobody caught, wherever it was raised, and for no 404 or 403."""
+    if (error := sys.exc_info()[0]) is not None:
+        request.footlights_error = error.__name__
