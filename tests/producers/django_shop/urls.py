@@ -73,6 +73,7 @@ def quiet(request: Any) -> HttpResponse:
 
 urlpatterns = [
     path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
-    path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing), path("health", quiet), path("static/x", quiet),
+    path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing),
+    path("health", quiet), path("static/x", quiet),
     path("internal/queue", quiet), path("admin/analytics/", views.status), path("admin/", admin.site.urls),
 ]  # fmt: skip

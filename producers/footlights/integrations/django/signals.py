@@ -62,6 +62,6 @@ def _saved(instance: Any, created: bool, raw: bool = False, **_: Any) -> None:
 
 
 def _crashed(request: Any, **_: Any) -> None:
-    """Leave the error to the middleware. Django sends this for what nobody caught, wherever it was raised, and for no 404 or 403."""
+    """Leave the error to the middleware. Django sends this for what nobody caught, wherever raised, and not for 404 or 403."""
     if (error := sys.exc_info()[0]) is not None:
         request.footlights_error = error.__name__
