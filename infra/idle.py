@@ -18,11 +18,12 @@ from infra.settings import Settings
 from infra.store import connect
 from schemas.families import BY_TOPIC
 from schemas.topics import TOPICS
+from sinks.config import TOPICS_TO_STORE
 
 STREAM_GROUP = "footlights-stream"
 POLL_S = 0.25
 ANSWER_S = 3.0
-STORED = [name for name in TOPICS if name != "measures"]
+STORED = list(TOPICS_TO_STORE)
 Offsets = dict[tuple[str, int], int]
 
 

@@ -52,7 +52,12 @@ _OTHERS = [
     Topic("kpi-points", INTERNAL["kpi_point"], "tenant_id, kpi, window, by", 1, 7 * DAY_MS),
     Topic("dead-letters", INTERNAL["dead_letter"], "topic, partition, offset", 1, 30 * DAY_MS),
     Topic("producer-reports", INTERNAL["producer_report"], "producer_id", 1, 30 * DAY_MS),
-]
+    # A history for as long as events can be read again, so that a replay decides as the first reading did; then what was last said.
+    Topic(
+        "consents", INTERNAL["consent"], "tenant_id, subject", 1, -1, "compact",
+        {"min.compaction.lag.ms": str(8 * DAY_MS), "max.compaction.lag.ms": str(30 * DAY_MS)},
+    ),
+]  # fmt: skip
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in [*_EVENTS, *_OTHERS]}
 COMPATIBILITY = "FULL_TRANSITIVE"

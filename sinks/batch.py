@@ -7,13 +7,14 @@ Never: anything that depends on the clock, on the cut of other batches or on wha
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 
 from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
+from schemas.consents import Consents
 from schemas.families import BY_TOPIC, Family
 from schemas.identity import COUNTS, KEY, SHARD
 from schemas.sentiment import with_sentiment
@@ -22,6 +23,7 @@ from schemas.validity import invalid_rows
 from sinks.dedup import Load, SeenIds
 
 UNKNOWN = "unknown"
+_NAMED = ("message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence")
 
 
 class Message(Protocol):
@@ -37,6 +39,10 @@ class Message(Protocol):
 
     def offset(self) -> int | None:
         """Offset."""
+        ...
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and milliseconds of Kafka's timestamp."""
         ...
 
     def headers(self) -> list[tuple[str, bytes | None]] | None:
@@ -76,16 +82,20 @@ class Prepared:
     rows: pl.DataFrame
     duplicates: list[dict[str, Any]]
     summary: dict[str, Any]
+    withheld: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Preparation:
     """Decodes, validates and removes repeats of one topic's batches."""
 
-    def __init__(self, topic: str, schema_by_id: SchemaById) -> None:
+    def __init__(self, topic: str, schema_by_id: SchemaById, consents: Consents | None = None) -> None:
+        self._consents = consents
         self._family: Family | None = BY_TOPIC.get(topic)
         self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
 
-    def __call__(self, batch: Batch, seen: SeenIds | None, load: Load, lookup: Lookup) -> Prepared:
+    def __call__(
+        self, batch: Batch, seen: SeenIds | None, load: Load, lookup: Lookup, lookup_withheld: Lookup = lambda *_: {}
+    ) -> Prepared:
         """Prepare a batch; the ids of its rows are held in `seen` from now on."""
         values = [m.value() for m in batch.messages]
         offsets = [m.offset() or 0 for m in batch.messages]
@@ -102,9 +112,27 @@ class Preparation:
         if self._family.name == "feedback":
             frame = with_sentiment(frame)
         accepted = frame
+        frame, kept_back = self._withhold(batch, offsets, frame)
         frame, repeats = _split(frame, batch.first, seen, load, lookup)
         _widen(sequences, accepted)
-        return Prepared(batch, frame, repeats, _summary(frame, repeats, refused, sequences))
+        if not kept_back.height:
+            return Prepared(batch, frame, repeats, _summary(frame, repeats, refused, sequences))
+        kept_back, again = _firsts(kept_back, lookup_withheld(kept_back["message_id"].to_list(), batch.first))
+        summary = _summary(frame, repeats + again, refused, sequences) | {"withheld": _by_source(kept_back)}
+        rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
+        return Prepared(batch, frame, repeats + again, summary, rows)
+
+    def _withhold(self, batch: Batch, offsets: list[int], frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows that count, and those of people who opted out."""
+        rows: list[int] = []
+        if self._consents is not None:
+            places = np.searchsorted(np.array(offsets), frame[OFFSET].to_numpy())
+            rows = self._consents.withheld(frame, lambda: [batch.messages[i].timestamp()[1] for i in places])
+        if not rows:
+            return frame, frame.clear()
+        kept_back = np.zeros(frame.height, bool)
+        kept_back[rows] = True
+        return frame.filter(pl.Series(~kept_back)), frame.filter(pl.Series(kept_back))
 
 
 def _split(
@@ -118,9 +146,16 @@ def _split(
     if not maybe.any():
         return frame, []
     ids = frame.filter(pl.Series(maybe))["message_id"].unique()
-    named = ["message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence", "occurred_at_ms"]
-    suspects = frame.select(named).with_row_index("row").filter(pl.col("message_id").is_in(ids.implode()))
-    firsts = lookup(ids.sort().to_list(), first)
+    return _firsts(frame, lookup(ids.sort().to_list(), first), pl.col("message_id").is_in(ids.implode()))
+
+
+def _firsts(
+    frame: pl.DataFrame, firsts: dict[str, First], suspected: pl.Expr | None = None
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+    """The rows whose ids have no earlier holder, neither in `firsts` nor in the frame, and the repeats."""
+    suspects = frame.select(*_NAMED, "occurred_at_ms").with_row_index("row")
+    if suspected is not None:
+        suspects = suspects.filter(suspected)
     repeats, out = [], []
     for row in suspects.iter_rows(named=True):
         held = firsts.get(row["message_id"])

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from schemas.topics import TOPICS
 
-#: Topics that end in a table. The partial aggregates of `measures` stay in Kafka.
-TOPICS_TO_STORE: tuple[str, ...] = tuple(name for name in TOPICS if name != "measures")
+#: Topics that end in a table. The partial aggregates of `measures` stay in Kafka, and so does who refused.
+TOPICS_TO_STORE: tuple[str, ...] = tuple(name for name in TOPICS if name not in ("measures", "consents"))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.families import BY_TOPIC
 from sinks.config import SinkConfig
+from sinks.consents import await_fresh, reader
 from sinks.dedup import SeenIds
 from sinks.errors import SinkError
 from sinks.partition import Partition
@@ -73,7 +74,8 @@ class Loop:
         self._patience = Patience(self._pulse, stop, self._metrics.failures.inc)
         self._store = Store(config.clickhouse_url, user=config.user, password=config.password)
         schemas = Schemas(config.schema_registry, self._patience)
-        self._writer = Writer(self._store, config, schemas, self._patience, self._metrics)
+        self._consents = reader(config.bootstrap, config.schema_registry)
+        self._writer = Writer(self._store, config, schemas, self._patience, self._metrics, self._consents.consents)
         self._admin = AdminClient({"bootstrap.servers": config.bootstrap, "log_level": 2})
         self._owned: dict[Place, Partition] = {}
         self._owner = ""
@@ -90,6 +92,7 @@ class Loop:
         if self._config.metrics_port is not None:
             self._metrics.serve(self._config.metrics_port)
         self._pulse.start()
+        self._consents.start()
         consumer = Consumer(consumer_config(self._config))
         try:
             consumer.subscribe(
@@ -104,6 +107,7 @@ class Loop:
         finally:
             self._pulse.stop()
             self._writer.close()
+            self._consents.stop()
             consumer.close()
 
     def _read(self, consumer: Consumer) -> None:
@@ -140,6 +144,7 @@ class Loop:
         while due := [
             p for p in self._owned.values() if p.due(now, rows=c.flush_rows, size=c.flush_bytes, seconds=c.flush_s)
         ]:
+            self._patience("read consents", lambda: await_fresh(self._consents))
             batches = [(p.cut(c.flush_rows), p.seen) for p in due]
             self._writer.write(batches, self._owner, self._epochs)
             self._metrics.ids.set(sum(len(p.seen) for p in self._owned.values() if p.seen is not None))

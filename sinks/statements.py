@@ -23,10 +23,13 @@ DUPLICATE_COLUMNS = {
     "offset": "UInt64", "message_id": "String", "first_offset": "UInt64", "tenant_id": "String", "source": "String",
     "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "occurred_at_ms": "Int64",
 }  # fmt: skip
+WITHHELD_COLUMNS = {
+    name: DUPLICATE_COLUMNS[name] for name in ("offset", "message_id", "tenant_id", "source", "producer_id", "sequence")
+}
 BATCH_COLUMNS = {
     "topic": "String", "partition": "UInt16", "first": "UInt64", "last": "UInt64", "rows": "UInt64", "stored": COUNTS,
     "duplicates": COUNTS, "redelivered": COUNTS, "dead_lettered": COUNTS, "unclaimed": COUNTS, "excluded": COUNTS,
-    "sequences": COUNTS, "epoch": "String", "lease": "String",
+    "withheld": COUNTS, "sequences": COUNTS, "epoch": "String", "lease": "String",
 }  # fmt: skip
 
 
@@ -67,11 +70,22 @@ def records_sql(topic: str, partition: int, first: int, last: int, *, owner: str
 
 def duplicates_sql(topic: str, partition: int, first: int, last: int, *, owner: str) -> str:
     """Insert of repeats; the data have DUPLICATE_COLUMNS as JSON lines."""
-    columns = [c.removesuffix("_ms") for c in DUPLICATE_COLUMNS]
-    values = [_millis(c) if c.endswith("_ms") else c for c in DUPLICATE_COLUMNS]
-    structure = ", ".join(f"{n} {t}" for n, t in DUPLICATE_COLUMNS.items())
+    return _lines_sql("duplicates", DUPLICATE_COLUMNS, topic, partition, first, last, owner)
+
+
+def withheld_sql(topic: str, partition: int, first: int, last: int, *, owner: str) -> str:
+    """Insert of records of people who opted out; the data have WITHHELD_COLUMNS as JSON lines."""
+    return _lines_sql("withheld", WITHHELD_COLUMNS, topic, partition, first, last, owner)
+
+
+def _lines_sql(
+    table: str, declared: dict[str, str], topic: str, partition: int, first: int, last: int, owner: str
+) -> str:
+    columns = [c.removesuffix("_ms") for c in declared]
+    values = [_millis(c) if c.endswith("_ms") else c for c in declared]
+    structure = ", ".join(f"{n} {t}" for n, t in declared.items())
     return (
-        f"INSERT INTO {DATABASE}.duplicates (topic, partition, _batch_first, _batch_last, {', '.join(columns)}) "
+        f"INSERT INTO {DATABASE}.{table} (topic, partition, _batch_first, _batch_last, {', '.join(columns)}) "
         f"SELECT {quoted(topic)}, {partition}, {first}, {last}, {', '.join(values)} FROM input({quoted(structure)}) "
         f"WHERE {lease_sql([(topic, partition)], owner)} FORMAT JSONEachRow"
     )

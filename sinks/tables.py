@@ -179,6 +179,26 @@ DUPLICATES = Table(
         "PROJECTION position (SELECT topic, partition, max((_batch_first, _batch_last)) GROUP BY topic, partition)",
     ),
 )
+WITHHELD = Table(
+    "withheld",
+    "Records that were not stored because their people opted out: where they stood and who sent them, nothing of what they said.",
+    (
+        Column("topic", "LowCardinality(String)", "Topic of the record."),
+        Column("partition", "UInt16", "Partition."),
+        Column("offset", "UInt64", "Offset."),
+        Column("message_id", "String", "Id of the record."),
+        Column("tenant_id", "LowCardinality(String)", "Tenant."),
+        Column("source", "LowCardinality(String)", "Source."),
+        Column("producer_id", "String", "Producer."),
+        Column("sequence", "Int64", "Sequence within its producer."),
+        Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
+        Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
+        Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+    ),
+    order_by="(topic, partition, offset)",
+    engine="ReplacingMergeTree",
+    expires="_inserted_at",
+)
 BATCHES = Table(
     "batches",
     "The range of every batch that was taken from Kafka, even one without a row; the ledger counts from it. Append-only.",
@@ -198,6 +218,7 @@ BATCHES = Table(
             "Dead letters without a producer's number in their headers, by source; part of dead_lettered.",
         ),
         Column("excluded", COUNTS, "Rows stored that count in no figure, by source."),
+        Column("withheld", COUNTS, "Records of people who opted out, by source."),
         Column("sequences", COUNTS, "Greatest sequence of each producer in the range; the key is source/producer_id."),
         Column("epoch", "String", "Id of the Kafka topic and number of the rebuild."),
         Column("lease", "String", "Owner that wrote the row."),
@@ -253,7 +274,7 @@ EVENTS: dict[str, Table] = {family.topic: _events(family) for family in FAMILIES
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, BATCHES, LEASES, USER_DAYS, USER_FIRST_DAYS,
-        METRIC_DEFINITIONS, MIGRATIONS,
+        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, WITHHELD, BATCHES, LEASES, USER_DAYS,
+        USER_FIRST_DAYS,        METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

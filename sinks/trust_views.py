@@ -82,6 +82,7 @@ _FOUND = " UNION ALL ".join(
         ),
         "SELECT source, producer_id, toUInt64(sequence), if(redelivery, 'redelivered', 'duplicate') "
         f"FROM {DATABASE}.duplicates WHERE sequence > 0",
+        f"SELECT source, producer_id, toUInt64(sequence), 'withheld' FROM {DATABASE}.withheld FINAL WHERE sequence > 0",
         "SELECT assumeNotNull(source), assumeNotNull(producer_id), toUInt64(assumeNotNull(sequence)), 'dead' "
         f"FROM {DATABASE}.dead_letters FINAL WHERE source IS NOT NULL AND producer_id IS NOT NULL AND sequence > 0",
     ]
@@ -89,20 +90,21 @@ _FOUND = " UNION ALL ".join(
 _PRODUCERS = f"""
 SELECT source, producer_id, max(reported) AS reported_at, max(accepted) AS accepted, max(gone) AS dropped,
     max(greatest_seen) AS last_sequence, sum(stored) AS stored, sum(duplicates) AS duplicates, sum(redelivered) AS redelivered,
-    sum(dead_lettered) AS dead_lettered, groupBitmapMergeState(held) AS numbers
+    sum(dead_lettered) AS dead_lettered, sum(withheld) AS withheld, groupBitmapMergeState(held) AS numbers
 FROM
 (
     SELECT source, producer_id, reported_at AS reported, toUInt64(last_sequence) AS accepted, toUInt64(failed) AS gone,
-        toUInt64(0) AS greatest_seen, 0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered,
+        toUInt64(0) AS greatest_seen, 0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS withheld,
         bitmapBuild(emptyArrayUInt64()) AS held
     FROM {DATABASE}.producer_reports
     UNION ALL
     SELECT arrayStringConcat(arrayPopBack(splitByChar('/', key)), '/'), splitByChar('/', key)[-1], toDateTime64(0, 3, 'UTC'),
-        0, 0, sequence, 0, 0, 0, 0, bitmapBuild(emptyArrayUInt64())
+        0, 0, sequence, 0, 0, 0, 0, 0, bitmapBuild(emptyArrayUInt64())
     FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
     UNION ALL
     SELECT source, producer_id, toDateTime64(0, 3, 'UTC'), 0, 0, max(number), countIf(kind = 'stored'),
-        countIf(kind = 'duplicate'), countIf(kind = 'redelivered'), countIf(kind = 'dead'), groupBitmapState(number)
+        countIf(kind = 'duplicate'), countIf(kind = 'redelivered'), countIf(kind = 'dead'), countIf(kind = 'withheld'),
+        groupBitmapState(number)
     FROM ({_FOUND}) GROUP BY source, producer_id
 )
 GROUP BY source, producer_id
@@ -125,13 +127,14 @@ CONSERVATION = View(
         "duplicates": "Repeats of a message_id that were kept out.",
         "redelivered": "Copies of one record that it sent twice; no sequence of their own.",
         "dead_lettered": "Records that could not be decoded or are not valid; their rows are kept 30 days.",
+        "withheld": "Records that were not stored, since their people opted out.",
         "dropped": "Records that it gave up after it had numbered them.",
         "missing": "Sequences of which no row tells, less those dropped: on their way, lost, or older than the retention.",
         "first_missing": "The first ten sequences of which no row tells, those dropped among them.",
     },
     f"""
 SELECT source, producer_id, reported_at, accepted, last AS last_sequence, last - least(accepted, last) AS unconfirmed, stored,
-    duplicates, redelivered, dead_lettered, dropped, missing, {_FIRST_MISSING} AS first_missing
+    duplicates, redelivered, dead_lettered, withheld, dropped, missing, {_FIRST_MISSING} AS first_missing
 FROM
 (
     SELECT * EXCEPT (last_sequence), greatest(last_sequence, accepted) AS last,

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from schemas.avro_batch import SchemaById
+from schemas.consents import Consents
 from schemas.families import BY_TOPIC
 from sinks.batch import Batch, First, Preparation, Prepared
 from sinks.config import SinkConfig
@@ -25,7 +26,7 @@ from sinks.failpoints import AFTER_BATCHES, AFTER_INSERT, BEFORE_INSERT, Failpoi
 from sinks.patience import Patience
 from sinks.positions import QUERY_PREFIX
 from sinks.sink_metrics import SinkMetrics
-from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, table_of
+from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, table_of, withheld_sql
 from sinks.store import Store
 from sinks.table import DATABASE, quoted
 
@@ -52,10 +53,16 @@ class Writer:
     """Writes under one owner's leases."""
 
     def __init__(
-        self, store: Store, config: SinkConfig, schema_by_id: SchemaById, patience: Patience, metrics: SinkMetrics
+        self,
+        store: Store,
+        config: SinkConfig,
+        schema_by_id: SchemaById,
+        patience: Patience,
+        metrics: SinkMetrics,
+        consents: Consents | None = None,
     ) -> None:
         self._store, self._config, self._patience, self._metrics = store, config, patience, metrics
-        self._prepare = {topic: Preparation(topic, schema_by_id) for topic in config.topics}
+        self._prepare = {topic: Preparation(topic, schema_by_id, consents) for topic in config.topics}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sink-insert")
         self._failpoint = Failpoints(config.failpoint)
         self._numbers = count()
@@ -100,18 +107,23 @@ class Writer:
             return rows["key"].copy(), rows["shard"].copy()
 
         def lookup(ids: list[str], before: int) -> dict[str, First]:
-            found: dict[str, First] = {}
-            for start in range(0, len(ids), _IDS):
-                listed = ", ".join(map(quoted, ids[start : start + _IDS]))
-                sql = (
-                    f"SELECT message_id, _offset, producer_id, sequence FROM {DATABASE}.{table} WHERE {place} "
-                    f"AND message_id IN ({listed}) AND _offset < {before}"
-                )
-                for row in self._patience("look ids up", lambda sql=sql: self._store.rows(sql)):  # type: ignore[misc]
-                    found[row[0]] = First(row[1], row[2], row[3])
-            return found
+            return self._holders(ids, f"{DATABASE}.{table} WHERE {place} AND _offset < {before}", "_offset")
 
-        return self._prepare[batch.topic](batch, seen, load, lookup)
+        def lookup_withheld(ids: list[str], before: int) -> dict[str, First]:
+            here = f"topic = {quoted(batch.topic)} AND partition = {batch.partition} AND offset < {before}"
+            return self._holders(ids, f"{DATABASE}.withheld WHERE {here}", "offset") | lookup(ids, before)
+
+        return self._prepare[batch.topic](batch, seen, load, lookup, lookup_withheld)
+
+    def _holders(self, ids: list[str], among: str, offset: str) -> dict[str, First]:
+        """The rows of a table that hold these ids."""
+        found: dict[str, First] = {}
+        for start in range(0, len(ids), _IDS):
+            listed = ", ".join(map(quoted, ids[start : start + _IDS]))
+            sql = f"SELECT message_id, {offset}, producer_id, sequence FROM {among} AND message_id IN ({listed})"
+            for row in self._patience("look ids up", lambda sql=sql: self._store.rows(sql)):  # type: ignore[misc]
+                found[row[0]] = First(row[1], row[2], row[3])
+        return found
 
     def _records(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
         batch = prepared.batch
@@ -130,6 +142,9 @@ class Writer:
         if prepared.duplicates:
             sql = duplicates_sql(batch.topic, batch.partition, batch.first, batch.last, owner=owner)
             yield Insert(sql, json_lines(prepared.duplicates), self._token(batch, epochs), self._name(batch, owner))
+        if prepared.withheld:
+            sql = withheld_sql(batch.topic, batch.partition, batch.first, batch.last, owner=owner)
+            yield Insert(sql, json_lines(prepared.withheld), self._token(batch, epochs), self._name(batch, owner))
 
     def _ranges(self, prepared: list[Prepared], owner: str, epochs: dict[str, str]) -> Insert:
         lines = []

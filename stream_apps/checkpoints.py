@@ -1,7 +1,7 @@
 """Writes checkpoints: first what the KPI stage reads, then the changelog, then the heads; only then batches are acked.
 
 In: held partitions with rows or refusals since their last checkpoint.
-Out: records of `dead-letters`, `measures` and the changelog; acks.
+Out: records of `dead-letters`, `consents`, `measures` and the changelog; acks.
 Never: an ack before everything that the batch led to is safe; two checkpoints at once.
 
 `measures` may be ahead of the changelog, since a replay gives the same partials again and the KPI stage replaces by offset; it
@@ -30,6 +30,7 @@ from stream_apps.failpoints import Failpoints
 from stream_apps.holdings import Held, Holdings
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Outgoing, Publisher
+from stream_apps.statements import Statements
 
 log = structlog.get_logger(__name__)
 
@@ -60,11 +61,13 @@ class Checkpoints:
         publisher: Publisher,
         partials: Partials,
         letters: DeadLetters,
+        statements: Statements,
         failpoints: Failpoints,
         wall_ms: Callable[[], int],
     ) -> None:
         self._app, self._holdings, self._changelog, self._publisher = app, holdings, changelog, publisher
         self._partials, self._letters, self._pass, self._wall_ms = partials, letters, failpoints, wall_ms
+        self._statements = statements
         self._lock = asyncio.Lock()
 
     async def write(self, wanted: Callable[[Held], bool]) -> None:
@@ -121,7 +124,8 @@ class Checkpoints:
         done = partition.flush(generation, self._committed(held), at_end=at_end, read_at_ms=now_ms)
         source = FAMILIES[place.family].topic
         writes.told += [self._letters.outgoing(source, place.partition, r, now_ms) for r in held.refused]
-        held.refused = []
+        writes.told += [self._statements.outgoing(said) for said in held.said]
+        held.refused, held.said = [], []
         writes.told += [self._partials.record(place, r, generation) for r in done.records]
         writes.told.append(self._partials.head(place, done.head))
         records, superseded = partition.records, []

@@ -35,6 +35,9 @@ class Held:
     batch: RecordBatch | None = None  # the last one taken, to ask whether it is still current
     acks: list[Callable[[], Awaitable[Any]]] = field(default_factory=list)  # of the batches since the last checkpoint
     refused: list[Refused] = field(default_factory=list)
+    said: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # statements about analytics that the topic of consents lacks
     told_at_end: bool | None = None
     told_at: float = 0.0
 

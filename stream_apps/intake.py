@@ -6,13 +6,14 @@ Never: an exception for what a record holds; only the registry's absence passes 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
+from schemas.consents import Consents, statements
 from schemas.families import FAMILIES
 from schemas.measures import Measure
 from schemas.validity import invalid_rows
@@ -25,17 +26,26 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 @dataclass(frozen=True)
 class Taken:
-    """A batch's valid rows with their log-append times, and its refused records by ascending offset."""
+    """What a batch holds.
+
+    The valid rows that count with their log-append times, the refused records by ascending offset, the number of rows withheld
+    because their people opted out, and what people said about that, as records of the topic of consents.
+    """
 
     rows: Rows
     appended_ms: Array
     refused: list[Refused]
+    withheld: int = 0
+    said: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Intake:
     """Decodes, validates and evaluates the batches of one family."""
 
-    def __init__(self, family: str, measures: Iterable[Measure], schema_by_id: SchemaById) -> None:
+    def __init__(
+        self, family: str, measures: Iterable[Measure], schema_by_id: SchemaById, consents: Consents | None = None
+    ) -> None:
+        self._consents = consents
         self.family = FAMILIES[family]
         self.plan = Plan(family, measures)
         self._decode = BatchDecoder(self.family.schema, schema_by_id)
@@ -53,11 +63,16 @@ class Intake:
             good[[i.row for i in invalid]] = False
             frame = frame.filter(pl.Series(good))
             refused.sort(key=lambda r: r.offset)
-        rows = self.plan(frame)
         appended = np.array(batch.timestamps(), np.int64)
-        if len(rows) != len(batch):
-            appended = appended[np.searchsorted(np.array(offsets, np.int64), rows.offset)]
-        return Taken(rows, appended, refused)
+        if frame.height != len(batch):
+            appended = appended[np.searchsorted(np.array(offsets, np.int64), frame[OFFSET].to_numpy())]
+        said = statements(frame) if self.family.name == "account" else []
+        withheld = self._consents.withheld(frame, appended.tolist) if self._consents else []
+        if withheld:
+            counted = np.ones(frame.height, bool)
+            counted[withheld] = False
+            frame, appended = frame.filter(pl.Series(counted)), appended[counted]
+        return Taken(self.plan(frame), appended, refused, len(withheld), said)
 
     @staticmethod
     def _invalid(

@@ -1,7 +1,7 @@
 """The measures stage: event batches in, cumulative partials out, exact through crashes and rebalances.
 
 In: `events.<family>` topics.
-Out: `measures`, `dead-letters`, the stage's changelog.
+Out: `measures`, `dead-letters`, `consents`, the stage's changelog.
 Never: an exception that leaves an agent, a batch acked before its checkpoint, a gap that passes.
 """
 
@@ -41,6 +41,7 @@ from stream_apps.intake import Intake, Taken
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Publisher
 from stream_apps.registry import NotCached, Schemas
+from stream_apps.statements import Statements, reader
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,9 @@ class MeasuresStage:
         self._app, self._config = app, config
         self._schemas = Schemas(config.schema_registry)
         self._publisher = Publisher(config.bootstrap)
-        self._intakes = {f: Intake(f, MEASURES.values(), self._schemas.by_id) for f in FAMILIES}
+        self._consents = reader(config.bootstrap, config.schema_registry)
+        consents = self._consents.consents
+        self._intakes = {f: Intake(f, MEASURES.values(), self._schemas.by_id, consents) for f in FAMILIES}
         rules = Rules(zone=config.reporting_zone)
         if not config.offset_rule:
             rules = Rules(zone=config.reporting_zone, offset_floor=lambda *_: -1)
@@ -83,11 +86,11 @@ class MeasuresStage:
         """Learns the ids of our own schemas first; waits until they are registered."""
         ids = [
             await self._schemas.id_of(TOPICS[topic].subject, INTERNAL[record].text)
-            for topic, record in (("measures", "partial"), ("dead-letters", "dead_letter"))
+            for topic, record in (("measures", "partial"), ("dead-letters", "dead_letter"), ("consents", "consent"))
         ]
         return Checkpoints(
             self._app, self._holdings, self._changelog, self._publisher,
-            Partials(ids[0]), DeadLetters(self._config.dead_letter_key, ids[1]),
+            Partials(ids[0]), DeadLetters(self._config.dead_letter_key, ids[1]), Statements(ids[2]),
             Failpoints(self._config.failpoint), lambda: int(time.time() * 1000),
         )  # fmt: skip
 
@@ -96,9 +99,11 @@ class MeasuresStage:
         self._draining = True
         if self._checkpoints is not None:
             await self._checkpoints.write(lambda _: True)
+        await asyncio.to_thread(self._consents.stop)
 
     async def keep_checkpoints(self) -> None:
         """Write checkpoints, by time and by rows, until cancelled."""
+        self._consents.start()
         with crashing("checkpoints"):
             self._checkpoints = await self._checkpointer()
             while True:
@@ -172,6 +177,8 @@ class MeasuresStage:
         return batch
 
     async def _taken(self, family: str, batch: RecordBatch) -> Taken:
+        if not self._consents.fresh():
+            await asyncio.to_thread(self._consents.await_fresh)
         while True:
             try:
                 return self._intakes[family](batch)
@@ -188,6 +195,9 @@ class MeasuresStage:
             bad=[r.offset for r in taken.refused],
         )
         held.refused += taken.refused
+        heard = self._consents.consents.heard
+        held.said += [s for s in taken.said if not heard(s["tenant_id"], s["subject"], s["message_id"])]
+        metrics.WITHHELD.labels(family).inc(taken.withheld)
         for refused in taken.refused:
             metrics.DEAD_LETTERS.labels(family, refused.stage).inc()
         metrics.ROWS.labels(family).inc(len(batch))

@@ -18,6 +18,7 @@ CHECKPOINT_SECONDS = Histogram(
 )
 CHECKPOINT_RECORDS = Counter("footlights_stream_checkpoint_records_total", "Records written by checkpoints.", ["topic"])
 DEAD_LETTERS = Counter("footlights_stream_dead_letters_total", "Records refused.", ["family", "stage"])
+WITHHELD = Counter("footlights_stream_withheld_total", "Records of people who opted out, not counted.", ["family"])
 TRUNCATED = Counter(
     "footlights_stream_truncated_total", "Records that left the log before they were read.", ["family", "partition"]
 )

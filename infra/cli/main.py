@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import data, letters, numbers, roles, stack, tokens, trust
+from infra.cli import data, letters, numbers, privacy, roles, stack, tokens, trust
 
 app = typer.Typer(
     help="footlights: the analytics pipeline of an events and ticketing platform.",
@@ -21,6 +21,7 @@ app = typer.Typer(
 for module in (stack, data, numbers, trust, roles):
     module.register(app)
 app.add_typer(letters.app, name="deadletters", rich_help_panel="Look")
+app.add_typer(privacy.app, name="privacy", rich_help_panel="Look")
 app.add_typer(tokens.app, name="token", rich_help_panel="Processes")
 
 

@@ -20,6 +20,7 @@ from infra.addresses import resolve
 from infra.cli.data import bar, connection
 from infra.cli.output import console, print_rows
 from infra.cli.stack import down, start_detached
+from infra.demo import shop
 from infra.demo.screen import kpi_table, outage_lines, plain_line
 from infra.idle import waiting_for
 from infra.ledger import COLUMNS, settled
@@ -94,11 +95,21 @@ def _course(settings: Settings, events: int, seed: int) -> int:
     if published.problem or published.result is None:
         console.print(f"the simulation failed: {published.problem}", markup=False)
         return 1
+    visited = _visits(settings)
     missing = waiting_for(settings, time.monotonic() + IDLE_S)
     if missing:
         console.print(f"not idle after {IDLE_S:.0f} s: {'; '.join(missing)}", markup=False)
         return 1
-    return _account(settings, published.result)
+    return _account(settings, published.result, visited)
+
+
+def _visits(settings: Settings) -> dict[str, dict[str, int]]:
+    """Let visitors into the ticket shop of this repository."""
+    if not shop.there():
+        console.print("no examples/shop here: without the ticket shop", markup=False)
+        return {}
+    console.print("a ticket shop, in FastAPI and in Django: visitors come over HTTP and with a browser", markup=False)
+    return shop.visit(settings)
 
 
 def _watch(settings: Settings, published: Run) -> None:
@@ -121,15 +132,21 @@ def _now(settings: Settings) -> list[dict[str, Any]]:
     return current(settings, None, window="5m", at_ms=None, by=[], tenant="default")
 
 
-def _account(settings: Settings, result: SimulateResult) -> int:
+def _account(settings: Settings, result: SimulateResult, visited: dict[str, dict[str, int]]) -> int:
     addresses = resolve(settings)
     console.print()
     with connect(settings, addresses) as client:
         outage = next(i for i in result.truth["incidents"] if i["name"] == "payment_outage")  # type: ignore[attr-defined]
         for line in outage_lines(client, outage):
             console.print(line, markup=False)
+        held = shop.stored(client)
         checked = verify(client)
         rows = settled(client, addresses.kafka, 15.0)
+    wrong = shop.differences(visited, held)
+    if visited:
+        console.print(shop.table(visited, held))
+    for line in wrong:
+        console.print(line, markup=False)
     console.print(
         f"\nverify: {checked.equal:,} of {checked.compared:,} published figures equal their recomputation to the bit"
     )
@@ -138,4 +155,4 @@ def _account(settings: Settings, result: SimulateResult) -> int:
     console.print(
         "no gap: published = stored + dead-lettered + dropped + duplicates" if not gap else f"gap of {gap} records"
     )
-    return 1 if gap or checked.different else 0
+    return 1 if gap or checked.different or wrong else 0

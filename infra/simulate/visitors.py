@@ -69,7 +69,8 @@ def _arrive(world: World, who: Who) -> _Steps:
             filled = {"required_fields": 8, "filled_fields": 3 + int(draw() * 6)}
             yield world.record("profile_updated", who, filled), world.pause(20)
         elif chance < 0.14:
-            yield world.record("consent_changed", who, {"analytics_allowed": draw() < 0.9}), world.pause(5)
+            # Nobody refuses: the platform would withhold what follows, and a simulated figure could not be foretold.
+            yield world.record("consent_changed", who, {"analytics_allowed": True}), world.pause(5)
     elif who.user_id and draw() < 0.03:
         yield world.record("user_registered", who, {"required_fields": 8, "filled_fields": 3}), world.pause(30)
         if draw() < 0.7:

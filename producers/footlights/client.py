@@ -23,9 +23,10 @@ from footlights.business import BusinessEvents, problem_with
 from footlights.checks import MAX_EVENT_BYTES, checked_name
 from footlights.encoding import long
 from footlights.ids import new_producer_id
-from footlights.outcome import DISABLED, LOG, SPOOLED, Money, Outcome, Refusal
+from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
 from footlights.records import CONTEXT, Encoded, Recorder
+from footlights.refusals import CONSENT_CHANGED, Refusals
 from footlights.registry import Schemas, SchemaUnavailable
 from footlights.relay import OnDelivery, Relay, producer_config
 from footlights.spool import Limits, Spool, full
@@ -69,6 +70,9 @@ class Client(BusinessEvents):
         Raise Refusal instead of answering with it; for tests and development.
     max_block_s
         Longest wait of a call, seconds: for room in the spool, and for the registry when a schema is first needed.
+    obey_consents
+        Follow the topic of consents, on a thread: events of people who opted out are dropped (`opted_out`), counted, and not an
+        error. The platform withholds them in any case.
     scrub
         Redact card numbers, e-mail, IBAN, IP, phone numbers and secrets in fields and properties; `redacted` counts them.
     spool_dir
@@ -97,6 +101,7 @@ class Client(BusinessEvents):
         pseudonym_key: str | bytes | None = None,
         strict: bool = False,
         scrub: bool = False,
+        obey_consents: bool = True,
         max_block_s: float = 1.0,
         spool_dir: str | Path | None = None,
         spool_max_bytes: int = 1 << 30,
@@ -119,7 +124,7 @@ class Client(BusinessEvents):
         home = folder / "spool" if cache_dir else default_spool()
         place = "\n".join((bootstrap_servers, self._tenant_id, self._source))
         self._root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
-        self._scrub = scrub
+        self._scrub, self._obey_consents = scrub, obey_consents
         self._begin()
         _CLIENTS.add(self)
 
@@ -128,6 +133,7 @@ class Client(BusinessEvents):
         self._spool: Spool | None = None
         self._relay: Relay | None = None
         self._recorder: Recorder | None = None
+        self._refusals = Refusals(self._config, self._schemas)
         self._refused: Counter[str] = Counter()
         self._redacted: Counter[str] = Counter()
         self._closed = False
@@ -177,8 +183,13 @@ class Client(BusinessEvents):
             return Outcome(DISABLED)
         try:
             encoded = (self._recorder or self._open()).encode(event_name, *arguments)
+            if encoded.key in self._refusals.keys and event_name != CONSENT_CHANGED:
+                self._refused["OPTED_OUT"] += keep
+                return Outcome(OPTED_OUT, "OPTED_OUT", "the person opted out of analytics")
             if keep:
                 self._append(encoded)
+                if event_name == CONSENT_CHANGED:
+                    self._refusals.say(encoded.key, encoded.message_id, arguments[-1].get("analytics_allowed"))
         except Refusal as refusal:
             return self._refuse(refusal, keep=keep)
         except SchemaUnavailable as problem:
@@ -251,6 +262,7 @@ class Client(BusinessEvents):
             self._closed, relay, self._relay, self._recorder = True, self._relay, None, None
         _OPEN.discard(self)
         left = relay.close(timeout) if relay else 0
+        self._refusals.stop()
         self._schemas.close()
         return left
 
@@ -274,7 +286,7 @@ class Client(BusinessEvents):
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """Refused events of this process by reason."""
+        """Refused events of this process by reason, those of people who opted out among them."""
         return dict(self._refused)
 
     @property
@@ -302,6 +314,8 @@ class Client(BusinessEvents):
                     tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
                     redacted=self._redacted if self._scrub else None,
                 )  # fmt: skip
+                if self._obey_consents:
+                    self._refusals.start()
                 _OPEN.add(self)
             return self._recorder
 
@@ -346,7 +360,7 @@ class Client(BusinessEvents):
 
     def _after_fork(self) -> None:
         # As little as can be: a lock that another thread of the parent held stays held in this process.
-        _ABANDONED.extend((self._relay, self._schemas.renew()))
+        _ABANDONED.extend((self._relay, self._refusals, self._schemas.renew()))
         if self._relay:
             self._relay.abandon()
         _OPEN.discard(self)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from footlights.checks import checked_ms
 from footlights.client import Client
 from footlights.ids import fresh_uuid7
-from footlights.outcome import LOG, SPOOLED, Money, Outcome
+from footlights.outcome import LOG, OPTED_OUT, SPOOLED, Money, Outcome
 
 #: One statement for SQLite, PostgreSQL, MySQL: no generated keys, since the id is ours.
 CREATE = """CREATE TABLE IF NOT EXISTS {table} (
@@ -152,7 +152,7 @@ class Outbox:
             if "amount" in values:
                 values["amount"] = Money(*values["amount"])
             outcome = self._client.track(event_name, **values)
-            if outcome:
+            if outcome or outcome.status == OPTED_OUT:
                 held.execute(f"DELETE FROM {self._table} WHERE message_id = ?", (message_id,))
                 moved += 1
             elif (

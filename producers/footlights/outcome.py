@@ -14,13 +14,15 @@ LOG = logging.getLogger("footlights")
 SPOOLED = "spooled"
 QUEUED = "queued"
 DISABLED = "disabled"
+OPTED_OUT = "opted_out"
 
 
 class Outcome(NamedTuple):
     """Answer of a call: true when the event was taken.
 
-    `status` is "spooled" (on the disk, survives the process), "queued" (waits in memory, without a spool), "disabled" or
-    "refused"; `reason` says why it was refused. A tuple, since a frozen dataclass costs a microsecond more.
+    `status` is "spooled" (on the disk, survives the process), "queued" (waits in memory, without a spool), "disabled", "opted_out"
+    (its person refused analytics: nothing was kept) or "refused"; `reason` says why. A tuple, since a frozen dataclass costs a
+    microsecond more.
     """
 
     status: str

@@ -136,6 +136,15 @@ class Schemas:
         record: Any = fastavro.schemaless_reader(io.BytesIO(payload[5:]), self._parsed[topic], None)
         return dict(record)
 
+    def by_id(self, schema_id: int) -> Any:
+        """A parsed schema by its id; whatever the registry's client raises passes."""
+        key = f"#{schema_id}"
+        if key not in self._parsed:
+            with self._lock:
+                found = self._connection().get_schema(schema_id)
+            self._parsed[key] = fastavro.parse_schema(json.loads(found.schema_str or "null"))
+        return self._parsed[key]
+
     def _ask(self, subject: str) -> Written:
         kept = self._folder / f"{subject}.json"
         try:

@@ -23,6 +23,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from schemas.families import FAMILIES
+from sinks.consents import await_fresh, reader
 from sinks.forward.guard import Forbidden, Guard
 from sinks.forward.targets import Record, Target, outward
 from sinks.patience import Patience, Pulse, Stopping
@@ -68,7 +69,9 @@ class Forwarder:
             "footlights_forward_waiting_seconds", "Seconds that the target has not answered.", registry=self.registry
         )
         pulse = Pulse(1e9)
-        self._schemas = Schemas(config.schema_registry, Patience(pulse, stop, lambda: None))
+        self._patience = Patience(pulse, stop, lambda: None)
+        self._schemas = Schemas(config.schema_registry, self._patience)
+        self._consents = reader(config.bootstrap, config.schema_registry)
         self._consumer = Consumer(
             {
                 "bootstrap.servers": config.bootstrap,
@@ -82,10 +85,12 @@ class Forwarder:
 
     def run(self) -> None:
         """Forward until `stop`; what is in progress then comes again."""
+        self._consents.start()
         self._consumer.subscribe([family.topic for family in FAMILIES.values()])
         try:
             while not self._stop.is_set():
                 messages = [m for m in self._consumer.consume(BATCH, 0.5) if m.error() is None]
+                self._patience("read consents", lambda: await_fresh(self._consents))
                 held = [one for one in map(self._read, messages) if one is not None]
                 if held and not self._deliver(held):
                     return
@@ -94,16 +99,21 @@ class Forwarder:
         except Stopping:
             return
         finally:
+            self._consents.stop()
             self._consumer.close()
 
     def _read(self, message: Message) -> Held | None:
-        """The record; what cannot be decoded is the platform's dead letter, not the target's."""
+        """The record, unless its people opted out; what cannot be decoded is the platform's dead letter, not the target's."""
         topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
         if topic is None or partition is None or offset is None or not isinstance(value, bytes) or value[:1] != b"\0":
             return None
         try:
             schema = self._schemas(int.from_bytes(value[1:5], "big"))
             record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
+            ids = record["user_id"], record["anonymous_id"]
+            if self._consents.consents.refuses(record["tenant_id"], ids, message.timestamp()[1]):
+                self._sent.labels("withheld").inc()
+                return None
             return Held(topic, partition, offset, outward(topic, record))
         except (KeyError, ValueError, EOFError, IndexError, TypeError):
             self._sent.labels("undecodable").inc()

@@ -92,5 +92,6 @@ def test_only_event_topics_begin_with_events_and_all_keep_the_brokers_clock() ->
         "kpi-points",
         "dead-letters",
         "producer-reports",
+        "consents",
     }
     assert all(t.config["message.timestamp.type"] == "LogAppendTime" for t in TOPICS.values())

@@ -23,6 +23,7 @@ from footlights.names import family_of, topic_of
 from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.records import Recorder
+from footlights.refusals import CONSENT_CHANGED, Refusals
 from footlights.registry import Schemas, SchemaUnavailable
 from footlights.relay import Relay, producer_config
 from footlights.scrubber import scrub_properties, scrubbed
@@ -80,6 +81,8 @@ class Lanes:
         self._schemas = Schemas(schema_registry, folder, 1.0)
         config = producer_config(bootstrap_servers, 100_000, kafka_config)
         self.relay = Relay(self._root, self._schemas, config, sync_every_s=0.0)
+        self._refusals = Refusals(config, self._schemas)
+        self._refusals.start()
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
         self._waiters: list[asyncio.Future[None]] = []
@@ -119,6 +122,9 @@ class Lanes:
                 call.name, call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context,
                 call.automatic, message_id, sent_ms, received_ms, call.original_id, fields,
             )  # fmt: skip
+            if encoded.key in self._refusals.keys and call.name != CONSENT_CHANGED:
+                lane.refused["OPTED_OUT"] += 1
+                return Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics")
             number = lane.spool.sequence + 1
             encoded.pieces[encoded.place] = long(number)
             payload = b"".join(encoded.pieces)
@@ -134,6 +140,8 @@ class Lanes:
         except OSError as problem:
             told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
             return Result(RETRY, code="UNAVAILABLE", detail=told)
+        if call.name == CONSENT_CHANGED:
+            self._refusals.say(encoded.key, encoded.message_id, fields.get("analytics_allowed"))
         if found:
             self.redacted.update(found)
             return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
@@ -175,6 +183,7 @@ class Lanes:
     def close(self, timeout: float) -> int:
         """Send what is there; returns how many records stay for the next process."""
         left = self.relay.close(timeout)
+        self._refusals.stop()
         self._schemas.close()
         return left
 

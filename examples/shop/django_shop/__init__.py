@@ -1,0 +1,1 @@
+"""The shop in Django: `gunicorn examples.shop.django_shop.wsgi`, after `django-admin migrate --run-syncdb`."""
