@@ -47,7 +47,8 @@ class Visitor:
         request = urllib.request.Request(self._shop + path, body, {"User-Agent": AGENT})
         try:
             with self._client.open(request, timeout=TIMEOUT_S) as answer:
-                text, self.place, status = answer.read().decode(), urllib.parse.urlsplit(answer.url).path, answer.status
+                text, status = answer.read().decode(), int(answer.status)
+                self.place = urllib.parse.urlsplit(answer.url).path
         except urllib.error.HTTPError as refused:
             with refused:
                 text, status = refused.read().decode(), refused.code

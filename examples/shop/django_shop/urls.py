@@ -89,8 +89,10 @@ def order(request: HttpRequest, order_id: str) -> HttpResponse:
         raise Http404
     concert = CONCERTS[found.event_id]
     amount_minor = concert.price_minor * found.quantity
-    shown = {"refunded": found.refunded, "token": token_of(request)}
-    return HttpResponse(pages.order(order_id, concert, found.quantity, amount_minor, **shown))
+    token = token_of(request)
+    return HttpResponse(
+        pages.order(order_id, concert, found.quantity, amount_minor, refunded=found.refunded, token=token)
+    )
 
 
 def refund(request: HttpRequest, order_id: str) -> HttpResponse:
