@@ -130,6 +130,12 @@ SETTINGS: dict[str, Setting] = {
             "city database in MaxMind's format; without one the collector adds no places",
         ),
         Setting(
+            "FOOTLIGHTS_GEO_LEAST_PEOPLE",
+            10,
+            "people that a collector must have seen in a city before it names the city and not its region",
+            _count,
+        ),
+        Setting(
             "FOOTLIGHTS_TRUST_FORWARDED",
             False,
             "whether the collector stands behind a proxy of yours that ends X-Forwarded-For with the browser's address",

@@ -150,6 +150,7 @@ def collector(
             port=port or settings["FOOTLIGHTS_COLLECTOR_PORT"] or 8_080,
             metrics_port=metrics_port,
             geo_database=Path(geo).expanduser() if geo else None,
+            geo_least_people=settings["FOOTLIGHTS_GEO_LEAST_PEOPLE"],
             trust_forwarded=settings["FOOTLIGHTS_TRUST_FORWARDED"],
         )
     )

@@ -138,7 +138,7 @@ def test_browsers_bring_device_and_city_and_their_address_goes_no_further(serve:
     place = {"city": {"names": {"en": "Köln"}}, "country": {"iso_code": "DE"}}
     writer.insert_network(netaddr.IPSet(["203.0.113.0/24"]), place)
     writer.to_db_file(str(tmp_path / "cities.mmdb"))
-    served = serve(geo_database=str(tmp_path / "cities.mmdb"), trust_forwarded=True)
+    served = serve(geo_database=str(tmp_path / "cities.mmdb"), geo_least_people=1, trust_forwarded=True)
     phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Version/17.0 Mobile/15E148 Safari/604.1"
     bot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
     token = served.token("browser")

@@ -19,7 +19,7 @@ from uuid import uuid4
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
 from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, json_of
-from footlights.collector.geo import Places
+from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
 from footlights.collector.lanes import DROP, RETRY, Lanes, Result
 from footlights.collector.openapi import document
@@ -67,8 +67,11 @@ ROUTES: dict[str, Route] = {
 class Collector:
     """The ASGI application."""
 
-    def __init__(self, lanes: Lanes, keys: KeyFile, places: Places, *, trust_forwarded: bool = False) -> None:
+    def __init__(
+        self, lanes: Lanes, keys: KeyFile, places: Places, cities: Cities, *, trust_forwarded: bool = False
+    ) -> None:
         self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
+        self._cities = cities
         self._buckets, self._in_flight = Buckets(), 0
         self.telemetry = Telemetry(lanes)
 
@@ -161,7 +164,8 @@ class Collector:
             return Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
         if around:
             bot = around.get("device") == "bot"
-            call = replace(call, context={**around, **call.context}, automatic=call.automatic or bot)
+            shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
+            call = replace(call, context={**shown, **call.context}, automatic=call.automatic or bot)
         result = self._lanes.take(key, call, received, received - sent, sent)
         if result.status == DROP and result.code.startswith("INVALID"):
             return Result(DROP, None, "SCHEMA_VIOLATION", result.detail)

@@ -14,7 +14,7 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from footlights.collector.app import Collector
-from footlights.collector.geo import Places
+from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import KeyFile
 from footlights.collector.lanes import Lanes
 from footlights.pseudonyms import HmacPseudonymiser
@@ -28,8 +28,8 @@ class Config:
     """What a collector needs.
 
     `folder` holds its spool, which is taken over by the next collector there; `keys` the file of API keys; `geo_database` a city
-    database in MaxMind's format; `trust_forwarded` takes a browser's address from X-Forwarded-For, whose last entry a proxy of
-    yours must have written.
+    database in MaxMind's format, and `geo_least_people` how many must have come from a city before it is named; `trust_forwarded`
+    takes a browser's address from X-Forwarded-For, whose last entry a proxy of yours must have written.
     """
 
     bootstrap_servers: str
@@ -41,6 +41,7 @@ class Config:
     port: int = 8_080
     metrics_port: int | None = None
     geo_database: Path | None = None
+    geo_least_people: int = 10
     trust_forwarded: bool = False
     spool_max_bytes: int = 4 << 30
     spool_max_age_s: float = 7 * 86_400.0
@@ -57,7 +58,8 @@ def serve(config: Config) -> None:
         limits=Limits(config.spool_max_bytes, config.spool_max_age_s),
         kafka_config=config.kafka_config,
     )
-    app = Collector(lanes, KeyFile(config.keys), Places(config.geo_database), trust_forwarded=config.trust_forwarded)
+    places, cities = Places(config.geo_database), Cities(config.geo_least_people)
+    app = Collector(lanes, KeyFile(config.keys), places, cities, trust_forwarded=config.trust_forwarded)
     if config.metrics_port is not None:
         start_http_server(config.metrics_port, "127.0.0.1", app.telemetry.registry)
     server = uvicorn.Server(
