@@ -21,6 +21,7 @@ from typing import Any
 
 from footlights.business import BusinessEvents, problem_with
 from footlights.checks import MAX_EVENT_BYTES, checked_name
+from footlights.defaults import default_folder, default_spool, enabled_by_environment, usable
 from footlights.encoding import long
 from footlights.ids import new_producer_id
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
@@ -41,16 +42,6 @@ EXIT_FLUSH_S = 3.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
 _ABANDONED: list[object] = []  # what belongs to the parent process and a child must neither use nor destroy
-
-
-def default_folder() -> Path:
-    """Where schemas and an installation's own pseudonym key are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "footlights-sdk"
-
-
-def default_spool() -> Path:
-    """Where events wait that Kafka does not have yet: no cache, since nothing else holds them."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "footlights-sdk" / "spool"
 
 
 class Client(BusinessEvents):
@@ -115,9 +106,9 @@ class Client(BusinessEvents):
     ) -> None:
         self._source, self._tenant_id = checked_name("source", source), checked_name("tenant_id", tenant_id)
         self._strict, self._max_block_s, self._on_delivery = strict, max_block_s, on_delivery
-        self.enabled = _enabled() if enabled is None else enabled
+        self.enabled = enabled_by_environment() if enabled is None else enabled
         self._config = producer_config(bootstrap_servers, queue_max_messages, kafka_config)
-        folder = Path(cache_dir) if cache_dir else _usable(default_folder())
+        folder = Path(cache_dir) if cache_dir else usable(default_folder())
         self._schemas = Schemas(schema_registry, folder, max_block_s)
         self._pseudonym: Pseudonymiser = pseudonymiser or HmacPseudonymiser(key_for(pseudonym_key, folder))
         self._limits, self._sync_s = Limits(spool_max_bytes, spool_max_age_s), spool_sync_s
@@ -189,7 +180,7 @@ class Client(BusinessEvents):
             if keep:
                 self._append(encoded)
                 if event_name == CONSENT_CHANGED:
-                    self._refusals.say(encoded.key, encoded.message_id, arguments[-1].get("analytics_allowed"))
+                    self._consent(encoded, arguments[-1].get("analytics_allowed"))
         except Refusal as refusal:
             return self._refuse(refusal, keep=keep)
         except SchemaUnavailable as problem:
@@ -351,6 +342,13 @@ class Client(BusinessEvents):
                 raise full(self._limits, self._max_block_s)
             time.sleep(0.002)
 
+    def _consent(self, encoded: Encoded, allowed: object) -> None:
+        if isinstance(allowed, bool):
+            if self._obey_consents:
+                self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
+            if self._relay:
+                self._relay.consent(encoded.key, encoded.message_id, allowed=allowed)
+
     def _refuse(self, refusal: Refusal, cause: BaseException | None = None, *, keep: bool = True) -> Outcome:
         if keep:
             self._refused[refusal.reason] += 1
@@ -367,18 +365,6 @@ class Client(BusinessEvents):
         self._begin()
 
 
-def _enabled() -> bool:
-    return os.environ.get("ANALYTICS_ENABLED", "true").strip().lower() not in ("false", "0", "no", "off")
-
-
-def _usable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / "footlights-sdk"
-    return folder
-
-
 def _after_fork_in_child() -> None:
     for client in list(_CLIENTS):
         client._after_fork()
@@ -392,4 +378,4 @@ def _close_all() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
 
-__all__ = ["CONTEXT", "Client", "default_folder", "default_spool"]
+__all__ = ["CONTEXT", "Client"]

@@ -60,13 +60,12 @@ class Refusals:
         if self._thread is not None:
             self._thread.join(STOP_S)
 
-    def say(self, key: bytes, message_id: str, allowed: object) -> None:
+    def say(self, key: bytes, message_id: str, *, allowed: bool) -> None:
         """Note what this process was told, at once."""
-        if isinstance(allowed, bool):
-            self._own[key] = message_id, time.monotonic() + OWN_WORD_S
-            self._note(key, allowed)
+        self._own[key] = message_id, time.monotonic() + OWN_WORD_S
+        self._note(key, allowed=allowed)
 
-    def _note(self, key: bytes, allowed: bool) -> None:
+    def _note(self, key: bytes, *, allowed: bool) -> None:
         (self.keys.discard if allowed else self.keys.add)(key)
 
     def _run(self) -> None:
@@ -97,4 +96,4 @@ class Refusals:
         if told and told != record["message_id"] and time.monotonic() < until:
             return
         self._own.pop(key, None)
-        self._note(key, record["analytics_allowed"])
+        self._note(key, allowed=record["analytics_allowed"])

@@ -18,7 +18,8 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from footlights.frames import Framed
-from footlights.names import REPORTS_TOPIC
+from footlights.ids import KEY_SEPARATOR
+from footlights.names import CONSENTS_TOPIC, REPORTS_TOPIC
 from footlights.outcome import LOG
 from footlights.registry import Schemas, SchemaUnavailable
 from footlights.spool import Spool
@@ -146,6 +147,16 @@ class Relay:
         while (left := self.waiting) and time.monotonic() < deadline:
             time.sleep(0.002)
         return left
+
+    def consent(self, key: bytes, message_id: str, *, allowed: bool) -> None:
+        """Tell the topic of consents at once; the event that says the same is in the spool, and the stream tells it again."""
+        tenant_id, _, subject = key.decode().partition(KEY_SEPARATOR)
+        record = {
+            "tenant_id": tenant_id, "subject": subject, "analytics_allowed": allowed, "message_id": message_id,
+            "said_at_ms": int(time.time() * 1000),
+        }  # fmt: skip
+        with contextlib.suppress(BufferError, KafkaException, SchemaUnavailable):
+            self._producer.produce(CONSENTS_TOPIC, self._schemas.serializer(CONSENTS_TOPIC)(record), key)
 
     def take_over(self, timeout: float) -> int:
         """Look for spools of dead processes now and wait until they are sent; returns how many are not."""

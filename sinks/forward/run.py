@@ -30,7 +30,7 @@ from sinks.patience import Patience, Pulse, Stopping
 from sinks.registry import Schemas
 
 log = structlog.get_logger(__name__)
-BATCH, LAST_PAUSE_S = 500, 60.0
+BATCH, LAST_PAUSE_S, SESSION_MS = 500, 60.0, 10_000
 _LATER = frozenset({408, 425, 429})
 
 
@@ -78,6 +78,7 @@ class Forwarder:
                 "group.id": f"footlights-forward-{target.name}",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                "session.timeout.ms": SESSION_MS,  # a killed forwarder's successor waits for so long
                 "partition.assignment.strategy": "cooperative-sticky",
                 "log_level": 2,
             }

@@ -19,7 +19,7 @@ from tests.producers.reading import read
 from tests.torture.platform import Platform
 
 pytestmark = pytest.mark.kafka
-KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "5"))
 Serve = Callable[..., Served]
 
 

@@ -170,7 +170,7 @@ def test_a_stalled_body_ends_in_ten_seconds(shared: Served, token: str) -> None:
     "head",
     [
         b"POST /v1/track HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST /v1/track HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST /v1/track HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
         b"POST /v1/track\r\n\r\n",
     ],
 )

@@ -9,13 +9,10 @@ import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from footlights import Client
 
+from tests.privacy.conftest import client
 from tests.torture.platform import Platform
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
@@ -23,27 +20,11 @@ TOGGLES = int(os.environ.get("FOOTLIGHTS_TEST_TOGGLES", "100"))
 PEOPLE, BETWEEN_S, OBEYED_S = 40, 12.0, 5.0
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    made = Platform(tmp_path / "data", {"FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_PSEUDONYM_KEY": "k" * 32})
-    made.up()
-    yield made
-    made.down()
-
-
-def client(platform: Platform, folder: Path, source: str, **more: Any) -> Client:
-    at = platform.json("status", check=False)["addresses"]
-    return Client(
-        bootstrap_servers=at["kafka"], schema_registry=at["schema_registry"], source=source, pseudonym_key="k" * 32,
-        cache_dir=folder, **more,
-    )  # fmt: skip
-
-
-def test_toggles_under_load(platform: Platform, tmp_path: Path) -> None:
+def test_toggles_under_load(platform: Platform) -> None:
     chance, said = random.Random(9), defaultdict[int, list[tuple[float, bool]]](list)
     sent: list[tuple[float, int, str]] = []
-    kills = [(0.3, "sink"), (0.5, "worker-1"), (0.7, "sink")]
-    with client(platform, tmp_path, "careless", obey_consents=False) as careless:
+    kills = [(0.3, "sink-1"), (0.5, "worker-1"), (0.7, "sink-1")]
+    with client(platform, "careless", obey_consents=False) as careless:
         began, toggles = time.monotonic(), 0
         seconds = max(BETWEEN_S * 2, TOGGLES / PEOPLE * BETWEEN_S)
         while (now := time.monotonic()) - began < seconds + OBEYED_S + 1:
@@ -91,10 +72,10 @@ def test_toggles_under_load(platform: Platform, tmp_path: Path) -> None:
     assert checked["compared"] and not checked["different"]
 
 
-def test_the_sdk_and_the_command_line(platform: Platform, tmp_path: Path) -> None:
+def test_the_sdk_and_the_command_line(platform: Platform) -> None:
     receipt = platform.json("privacy", "optout", "rosa")
     assert receipt["analytics_allowed"] is False and len(receipt["subject"]) == 32 and receipt["tenant_id"] == "default"
-    with client(platform, tmp_path, "obedient", strict=True) as service:
+    with client(platform, "obedient", strict=True) as service:
         deadline = time.monotonic() + 60
         while service.track("search", user_id="rosa").status != "opted_out":
             assert time.monotonic() < deadline
@@ -104,5 +85,5 @@ def test_the_sdk_and_the_command_line(platform: Platform, tmp_path: Path) -> Non
         assert service.track("search", user_id="max").status == "opted_out"  # at once in the process that was told
         assert service.consent_changed(user_id="max", analytics_allowed=True) and service.track("search", user_id="max")
     platform.json("privacy", "optout", "rosa", "--undo")
-    with client(platform, tmp_path, "obedient", strict=True) as service:
+    with client(platform, "obedient", strict=True) as service:
         assert service.track("search", user_id="rosa")

@@ -130,8 +130,9 @@ def test_everything_arrives_through_outages_limits_poison_and_a_kill(
     until(lambda: len(receiver.ids("forwarded")) > 500)
     process.kill()
     process.wait()
+    receiver.most = 10_000
     start()
-    until(lambda: wanted <= set(receiver.ids("forwarded")), 60)
+    until(lambda: wanted <= set(receiver.ids("forwarded")), 120)
     assert 413 in receiver.asked
     bought = next(
         e for e in receiver.taken if e["event"] == "ticket_purchased" and e["properties"]["source"] == "forwarded"

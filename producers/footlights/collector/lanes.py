@@ -140,8 +140,9 @@ class Lanes:
         except OSError as problem:
             told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
             return Result(RETRY, code="UNAVAILABLE", detail=told)
-        if call.name == CONSENT_CHANGED:
-            self._refusals.say(encoded.key, encoded.message_id, fields.get("analytics_allowed"))
+        if call.name == CONSENT_CHANGED and isinstance(allowed := fields.get("analytics_allowed"), bool):
+            self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
+            self.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
         if found:
             self.redacted.update(found)
             return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
