@@ -12,11 +12,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
+
+if TYPE_CHECKING:
+    from footlights import Pseudonymiser, SubjectIds
 
 
 class BadSetting(ValueError):
@@ -164,6 +167,17 @@ SETTINGS: dict[str, Setting] = {
             "key of `simulate`, `replay` and the collector; default: one made for this data folder",
         ),
         Setting(
+            "FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE",
+            (),
+            "former pseudonym keys, separated by commas, whose people still may come; needs FOOTLIGHTS_SUBJECTS_FILE",
+            lambda text: tuple(key.strip().encode() for key in text.split(",") if key.strip()),
+        ),
+        Setting(
+            "FOOTLIGHTS_SUBJECTS_FILE",
+            "",
+            "SQLite file with a random id for each person, for collectors and the command line; empty: computed ids",
+        ),
+        Setting(
             "FOOTLIGHTS_JAVA",
             "",
             "Java 17 or newer for the embedded broker; default: the one of the Python environment",
@@ -226,8 +240,28 @@ class Settings:
         return given or bytes.fromhex(self._kept("deadletter.key"))
 
     def pseudonym_key(self) -> str:
-        """Key of the pseudonyms that `simulate` and `replay` make."""
+        """Key of the pseudonyms that collectors and the command line make."""
         return str(self["FOOTLIGHTS_PSEUDONYM_KEY"]) or self._kept("pseudonym.key")
+
+    def subject_ids(self) -> "SubjectIds | None":
+        """The random ids of people, where FOOTLIGHTS_SUBJECTS_FILE keeps them.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be used.
+        """
+        from footlights import SubjectIds
+
+        file = self["FOOTLIGHTS_SUBJECTS_FILE"]
+        keys = [self.pseudonym_key().encode(), *self["FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE"]]
+        return SubjectIds(Path(file).expanduser(), keys) if file else None
+
+    def pseudonymiser(self) -> "Pseudonymiser":
+        """What turns the ids of people into pseudonyms in collectors and on the command line."""
+        from footlights import HmacPseudonymiser
+
+        return self.subject_ids() or HmacPseudonymiser(self.pseudonym_key().encode())
 
     def keys_file(self) -> Path:
         """File of the API keys."""

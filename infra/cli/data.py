@@ -53,7 +53,7 @@ def connection(settings: Settings, source: str, tenant: str) -> Any:
         addresses.schema_registry,
         source=source,
         tenant=tenant,
-        pseudonym_key=settings.pseudonym_key(),
+        pseudonymiser=settings.pseudonymiser(),
         cache_dir=settings.data_dir / "sdk",
     )
 

@@ -1,4 +1,4 @@
-"""Commands about people: `privacy optout`.
+"""Commands about people: `privacy optout`, `privacy keys`.
 
 In: an id as services know it.
 Out: a receipt.
@@ -34,8 +34,6 @@ def optout(
     as_json: Json = False,
 ) -> None:
     """Have all events of a person dropped from now on, by services, collectors and the stream."""
-    from footlights import HmacPseudonymiser
-
     from infra.cli.data import connection
 
     settings = load()
@@ -53,7 +51,7 @@ def optout(
     finally:
         client.close()
     receipt = {
-        "subject": HmacPseudonymiser(settings.pseudonym_key().encode())(tenant, user_id),
+        "subject": settings.pseudonymiser()(tenant, user_id),
         "tenant_id": tenant,
         "analytics_allowed": undo,
         "message_id": outcome.message_id,
@@ -67,3 +65,40 @@ def optout(
         f"{'allowed again' if undo else 'opted out'}: {receipt['subject']} of {tenant}, acknowledged {receipt['acknowledged_at']}"
     )
     say(f"collectors and the stream obey within {OBEYED_WITHIN_S} s, services within a minute")
+
+
+@app.command()
+def keys(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Delete the ids of people whom no key in use finds.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show how many people each pseudonym key finds; after a rotation it tells when the former key may go."""
+    settings = load()
+    try:
+        subjects = settings.subject_ids()
+        if subjects is None:
+            fail(
+                "pseudonyms are computed from the key: set FOOTLIGHTS_SUBJECTS_FILE to have random ids that outlive a key"
+            )
+        gone = subjects.forget() if forget else 0
+        people, used = subjects.people(), subjects.key_ids()
+        subjects.close()
+    except (OSError, ValueError) as problem:
+        fail(str(problem))
+    rows = [
+        {
+            "key_id": name,
+            "use": "newest" if name == used[0] else "former" if name in used else "none",
+            "people": people.get(name, 0),
+        }
+        for name in dict.fromkeys([*used, *sorted(people)])
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        say(f"{row['key_id']}  {row['use']:<7}  {row['people']:,} people")
+    if forget:
+        say(f"forgot {gone:,} people whom no key in use finds")

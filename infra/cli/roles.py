@@ -145,7 +145,7 @@ def collector(
             schema_registry=addresses.schema_registry,
             folder=settings.data_dir / "collector",
             keys=settings.keys_file(),
-            pseudonym_key=settings.pseudonym_key().encode(),
+            pseudonymiser=settings.pseudonymiser(),
             host=host or settings["FOOTLIGHTS_COLLECTOR_HOST"],
             port=port or settings["FOOTLIGHTS_COLLECTOR_PORT"] or 8_080,
             metrics_port=metrics_port,

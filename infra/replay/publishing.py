@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from footlights.client import Client
+from footlights.pseudonyms import Pseudonymiser
 
 from infra.replay.event import Event
 
@@ -60,6 +61,7 @@ def connect_to(
     source: str,
     tenant: str = "default",
     pseudonym_key: str | bytes | None = None,
+    pseudonymiser: Pseudonymiser | None = None,
     cache_dir: str | Path | None = None,
 ) -> Connect:
     """A way to connect with the SDK's own client; it publishes even where ANALYTICS_ENABLED silences services."""
@@ -71,6 +73,7 @@ def connect_to(
             source=source,
             tenant_id=tenant,
             pseudonym_key=pseudonym_key,
+            pseudonymiser=pseudonymiser,
             cache_dir=cache_dir,
             # A refusal for want of room would stand in the ledger; waiting costs nothing here.
             max_block_s=STALLED_S,

@@ -1,8 +1,8 @@
 """What a service calls: two lines, and its events are on their way.
 
 In: events as the service knows them.
-Out: records on `events.<family>`: at least once, in order for each user, repeats recognisable by their id.
-Never: an exception in the host unless `strict`, a call that blocks longer than `max_block_s`, or a raw id on the wire.
+Out: records on `events.<family>`, directly or by a collector, at least once and in order for each user; repeats keep their id.
+Never: an exception in the host unless `strict`, a call that blocks longer than `max_block_s`, or a raw id on Kafka.
 """
 
 import atexit
@@ -22,15 +22,16 @@ from typing import Any
 from footlights.business import BusinessEvents, problem_with
 from footlights.checks import MAX_EVENT_BYTES, checked_name
 from footlights.defaults import default_folder, default_spool, enabled_by_environment, usable
-from footlights.encoding import long
 from footlights.ids import new_producer_id
+from footlights.lines import Line, LineRecorder
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
-from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
+from footlights.pseudonyms import Pseudonymiser
 from footlights.records import CONTEXT, Encoded, Recorder
-from footlights.refusals import CONSENT_CHANGED, Refusals
-from footlights.registry import Schemas, SchemaUnavailable
-from footlights.relay import OnDelivery, Relay, producer_config
+from footlights.refusals import CONSENT_CHANGED
+from footlights.registry import SchemaUnavailable
+from footlights.relay import OnDelivery, Relay
 from footlights.spool import Limits, Spool, full
+from footlights.wires import wire_of
 
 #: Arguments of `track` but its name, in the order of `Recorder.encode`.
 _ARGUMENTS = (
@@ -52,7 +53,9 @@ class Client(BusinessEvents):
     bootstrap_servers, schema_registry
         Addresses of Kafka (`host:port`) and of the schema registry (URL).
     source
-        Name of the service, as the ledger shows it.
+        Name of the service, as the ledger shows it; with a collector its key decides that.
+    collector, api_key
+        Instead of those two the URL of a collector and a write key. It makes the pseudonyms: raw ids lie in the spool and go to it.
     tenant_id
         Tenant that the events belong to.
     pseudonymiser, pseudonym_key
@@ -84,9 +87,11 @@ class Client(BusinessEvents):
     def __init__(
         self,
         *,
-        bootstrap_servers: str,
-        schema_registry: str,
-        source: str,
+        bootstrap_servers: str = "",
+        schema_registry: str = "",
+        source: str = "",
+        collector: str = "",
+        api_key: str = "",
         tenant_id: str = "default",
         pseudonymiser: Pseudonymiser | None = None,
         pseudonym_key: str | bytes | None = None,
@@ -104,17 +109,21 @@ class Client(BusinessEvents):
         cache_dir: str | Path | None = None,
         kafka_config: dict[str, Any] | None = None,
     ) -> None:
-        self._source, self._tenant_id = checked_name("source", source), checked_name("tenant_id", tenant_id)
+        self._source = checked_name("source", source or ("http" if collector else ""))
+        self._tenant_id = checked_name("tenant_id", tenant_id)
         self._strict, self._max_block_s, self._on_delivery = strict, max_block_s, on_delivery
         self.enabled = enabled_by_environment() if enabled is None else enabled
-        self._config = producer_config(bootstrap_servers, queue_max_messages, kafka_config)
         folder = Path(cache_dir) if cache_dir else usable(default_folder())
-        self._schemas = Schemas(schema_registry, folder, max_block_s)
-        self._pseudonym: Pseudonymiser = pseudonymiser or HmacPseudonymiser(key_for(pseudonym_key, folder))
+        self._wire = wire_of(
+            bootstrap_servers=bootstrap_servers, schema_registry=schema_registry, collector=collector, api_key=api_key,
+            pseudonymiser=pseudonymiser, pseudonym_key=pseudonym_key, kafka_config=kafka_config,
+            queue_max_messages=queue_max_messages, cache=folder, timeout_s=max_block_s,
+        )  # fmt: skip
         self._limits, self._sync_s = Limits(spool_max_bytes, spool_max_age_s), spool_sync_s
         home = folder / "spool" if cache_dir else default_spool()
-        place = "\n".join((bootstrap_servers, self._tenant_id, self._source))
-        self._root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
+        place = "\n".join((bootstrap_servers or collector, self._tenant_id, self._source))
+        root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
+        self._root = root / self._wire.folder
         self._scrub, self._obey_consents = scrub, obey_consents
         self._begin()
         _CLIENTS.add(self)
@@ -123,8 +132,8 @@ class Client(BusinessEvents):
         self._lock = threading.Lock()
         self._spool: Spool | None = None
         self._relay: Relay | None = None
-        self._recorder: Recorder | None = None
-        self._refusals = Refusals(self._config, self._schemas)
+        self._recorder: Recorder | LineRecorder | None = None
+        self._refusals = self._wire.refusals()
         self._refused: Counter[str] = Counter()
         self._redacted: Counter[str] = Counter()
         self._closed = False
@@ -254,7 +263,7 @@ class Client(BusinessEvents):
         _OPEN.discard(self)
         left = relay.close(timeout) if relay else 0
         self._refusals.stop()
-        self._schemas.close()
+        self._wire.close()
         return left
 
     def __enter__(self) -> "Client":
@@ -290,18 +299,15 @@ class Client(BusinessEvents):
         """Events of this process that Kafka has not acknowledged."""
         return self._relay.waiting if self._relay else 0
 
-    def _open(self) -> Recorder:
+    def _open(self) -> Recorder | LineRecorder:
         with self._lock:
             if self._closed:
                 raise Refusal("CLOSED", "the client is closed")
             if self._recorder is None:
                 self._spool = self._create_spool()
-                self._relay = Relay(
-                    self._root, self._schemas, self._config, on_delivery=self._on_delivery, sync_every_s=self._sync_s
-                )
+                self._relay = Relay(self._root, self._wire, on_delivery=self._on_delivery, sync_every_s=self._sync_s)
                 self._relay.add(self._spool, self._refused)
-                self._recorder = Recorder(
-                    self._schemas, self._pseudonym,
+                self._recorder = self._wire.recorder(
                     tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
                     redacted=self._redacted if self._scrub else None,
                 )  # fmt: skip
@@ -320,7 +326,7 @@ class Client(BusinessEvents):
             self._root = other
             return Spool.create(other, made, self._source, self._tenant_id)
 
-    def _append(self, encoded: Encoded) -> None:
+    def _append(self, encoded: Encoded | Line) -> None:
         """Number a record and put it into the spool; waits for room."""
         deadline = 0.0
         while True:
@@ -329,8 +335,7 @@ class Client(BusinessEvents):
                 if self._closed or spool is None:
                     raise Refusal("CLOSED", "the client is closed")
                 number = spool.sequence + 1
-                encoded.pieces[encoded.place] = long(number)
-                payload = b"".join(encoded.pieces)
+                payload = encoded.payload(number)
                 if len(payload) > MAX_EVENT_BYTES:
                     raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
                 if spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=not self._sync_s):
@@ -342,7 +347,7 @@ class Client(BusinessEvents):
                 raise full(self._limits, self._max_block_s)
             time.sleep(0.002)
 
-    def _consent(self, encoded: Encoded, allowed: object) -> None:
+    def _consent(self, encoded: Encoded | Line, allowed: object) -> None:
         if isinstance(allowed, bool):
             if self._obey_consents:
                 self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
@@ -358,7 +363,7 @@ class Client(BusinessEvents):
 
     def _after_fork(self) -> None:
         # As little as can be: a lock that another thread of the parent held stays held in this process.
-        _ABANDONED.extend((self._relay, self._refusals, self._schemas.renew()))
+        _ABANDONED.extend((self._relay, self._refusals, self._wire.renew()))
         if self._relay:
             self._relay.abandon()
         _OPEN.discard(self)

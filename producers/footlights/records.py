@@ -41,6 +41,11 @@ class Encoded(NamedTuple):
     place: int
     message_id: str
 
+    def payload(self, number: int) -> bytes:
+        """The record with its sequence."""
+        self.pieces[self.place] = long(number)
+        return b"".join(self.pieces)
+
 
 class _Form:
     """Everything about one event name that does not change from call to call."""
@@ -74,6 +79,8 @@ class Recorder:
         #: Counts what the scrubber finds; None: it does not look.
         self._redacted = redacted
         self._schemas, self._pseudonymise, self._tenant_id = schemas, pseudonymise, tenant_id
+        #: Ids of sessions do not outlive a day.
+        self._passing = getattr(pseudonymise, "passing", pseudonymise)
         self._fixed = {
             "tenant_id": tenant_id,
             "source": source,
@@ -133,7 +140,8 @@ class Recorder:
         if user_id is not None:
             identity = self._identify(pieces, form.columns["user_id"], user_id)
         if session_id is not None:
-            self._identify(pieces, form.columns["session_id"], session_id)
+            pseudonym = self._passing(self._tenant_id, checked_id("session_id", session_id) or "")
+            pieces[form.columns["session_id"].index] = form.columns["session_id"].prefix + text(pseudonym)
         if amount is not None:
             if not isinstance(amount, Money):
                 raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')

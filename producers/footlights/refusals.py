@@ -29,11 +29,28 @@ OWN_WORD_S = 60.0
 _SHARED = ("bootstrap.servers", "security.", "sasl.", "ssl.", "client.", "broker.address", "socket.", "enable.ssl")
 
 
-class Refusals:
-    """Follows the topic on a thread of its own. `keys` may be asked from any thread."""
+class Told:
+    """What this process itself was told. `keys` may be asked from any thread."""
+
+    def __init__(self) -> None:
+        self.keys: set[bytes] = set()
+
+    def start(self) -> None:
+        """Begin to follow what others were told, where there is something to follow; once."""
+
+    def stop(self) -> None:
+        """Follow no more."""
+
+    def say(self, key: bytes, message_id: str, *, allowed: bool) -> None:
+        """Note what this process was told, at once."""
+        (self.keys.discard if allowed else self.keys.add)(key)
+
+
+class Refusals(Told):
+    """Follows the topic on a thread of its own."""
 
     def __init__(self, kafka_config: Mapping[str, Any], schemas: Schemas) -> None:
-        self.keys: set[bytes] = set()
+        super().__init__()
         self._config = {
             **{name: value for name, value in kafka_config.items() if name.startswith(_SHARED)},
             "group.id": "footlights-consents",
@@ -63,10 +80,7 @@ class Refusals:
     def say(self, key: bytes, message_id: str, *, allowed: bool) -> None:
         """Note what this process was told, at once."""
         self._own[key] = message_id, time.monotonic() + OWN_WORD_S
-        self._note(key, allowed=allowed)
-
-    def _note(self, key: bytes, *, allowed: bool) -> None:
-        (self.keys.discard if allowed else self.keys.add)(key)
+        super().say(key, message_id, allowed=allowed)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -96,4 +110,4 @@ class Refusals:
         if told and told != record["message_id"] and time.monotonic() < until:
             return
         self._own.pop(key, None)
-        self._note(key, allowed=record["analytics_allowed"])
+        super().say(key, "", allowed=record["analytics_allowed"])

@@ -1,7 +1,7 @@
-"""From the spool to Kafka: sends in order, waits for acknowledgements, reports, takes over what dead processes left.
+"""From the spool to Kafka or a collector: sends in order, awaits acknowledgements, reports, takes over what dead processes left.
 
 In: a spool of this process, folders of dead ones.
-Out: framed Avro on the topics, at least once and in order per partition; a report for each producer every few seconds.
+Out: records on their way by a wire, at least once and in order per partition; a report for each producer every few seconds.
 Never: a record taken out of the spool before Kafka acknowledged it.
 """
 
@@ -15,44 +15,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from footlights.frames import Framed
 from footlights.ids import KEY_SEPARATOR
 from footlights.names import CONSENTS_TOPIC, REPORTS_TOPIC
 from footlights.outcome import LOG
-from footlights.registry import Schemas, SchemaUnavailable
 from footlights.spool import Spool
+from footlights.wires import Record, Wire
 
-Record = dict[str, Any]
 OnDelivery = Callable[[Record, str | None], None]
 
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S, AGAIN_S = 0.01, 1.0
 _HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
-
-
-def producer_config(bootstrap_servers: str, max_messages: int, overrides: dict[str, Any] | None) -> dict[str, Any]:
-    """Settings of librdkafka.
-
-    At 250 bytes a record, 10 ms of lingering at 20,000 records a second fill batches of 200 records, 50 kB; 100,000 queued
-    records are 25 MB, five seconds of such a service. Records never time out: what finds no room stays in the spool.
-    """
-    return {
-        "bootstrap.servers": bootstrap_servers,
-        "enable.idempotence": True,
-        "acks": "all",
-        "compression.type": "zstd",
-        "linger.ms": 10,
-        "batch.size": 262_144,
-        "queue.buffering.max.messages": max_messages,
-        "queue.buffering.max.kbytes": 262_144,
-        "message.timeout.ms": 0,
-        "partitioner": "murmur2_random",
-        "log_level": 2,
-        **(overrides or {}),
-    }
 
 
 class Sending:
@@ -105,21 +82,20 @@ class Sending:
 
 
 class Relay:
-    """The thread that empties spools into Kafka; one for each client and process."""
+    """The thread that empties spools; one for each client and process."""
 
     def __init__(
         self,
         root: Path,
-        schemas: Schemas,
-        config: dict[str, Any],
+        wire: Wire,
         *,
         on_delivery: OnDelivery | None = None,
         sync_every_s: float = 1.0,
     ) -> None:
         self._sendings: list[Sending] = []
-        self._root, self._schemas, self._config, self._on_delivery = root, schemas, config, on_delivery
+        self._root, self._wire, self._on_delivery = root, wire, on_delivery
         self._sync_every_s = sync_every_s
-        self._producer = Producer(config)
+        self._producer = wire.connect()
         self._generation, self._pause_s = 0, 0.0
         self._fatal = self._looked = False
         self._stop = threading.Event()
@@ -155,8 +131,7 @@ class Relay:
             "tenant_id": tenant_id, "subject": subject, "analytics_allowed": allowed, "message_id": message_id,
             "said_at_ms": int(time.time() * 1000),
         }  # fmt: skip
-        with contextlib.suppress(BufferError, KafkaException, SchemaUnavailable):
-            self._producer.produce(CONSENTS_TOPIC, self._schemas.serializer(CONSENTS_TOPIC)(record), key)
+        self._wire.tell(self._producer, CONSENTS_TOPIC, record, key)
 
     def take_over(self, timeout: float) -> int:
         """Look for spools of dead processes now and wait until they are sent; returns how many are not."""
@@ -182,6 +157,7 @@ class Relay:
                 sending.spool.sync()
             self._report(sending, closing=not sending.unacknowledged)
         done = self._producer.flush(min(timeout, 0.5) if left else max(1.0, min(timeout, 5.0))) == 0
+        self._producer.purge()
         self._keep()
         for sending in self._sendings:
             sending.spool.close(remove=done and sending.own and not sending.unacknowledged)
@@ -261,7 +237,7 @@ class Relay:
         if self._on_delivery and sending.own:
             # The host's function runs on our thread: whatever it raises must not end it.
             with contextlib.suppress(Exception):
-                record = self._schemas.read(message.topic(), message.value())
+                record = self._wire.read(message.topic(), message.value())
                 self._on_delivery(record, None if error is None else error.name())
 
     def _hopeless(self, error: KafkaError) -> bool:
@@ -278,7 +254,7 @@ class Relay:
         sending.waiting.pop(number, None)
         sending.failed += 1
         sending.spool.quarantine(f"refused-{number}", payload)
-        LOG.error("Kafka refuses record %d of %s: %s", number, sending.spool.producer_id, error.name())
+        LOG.error("record %d of %s is refused: %s", number, sending.spool.producer_id, error.name())
 
     def _renew(self) -> None:
         """After a fatal error a producer is of no use: make another and send again, under the same message ids."""
@@ -286,7 +262,7 @@ class Relay:
         self._stop.wait(self._pause_s)
         self._pause_s = 0.0
         self._producer.purge()
-        self._producer = Producer(self._config)
+        self._producer = self._wire.connect()
         self._fatal = False
         for sending in list(self._sendings):
             sending.again()
@@ -332,11 +308,8 @@ class Relay:
             "acked": max(0, spool.seen - len(sending.queue) - len(sending.waiting) - failed),
             "failed": failed, "refused": json.dumps(dict(sending.refused)), "closing": closing,
         }  # fmt: skip
-        try:
-            payload = self._schemas.serializer(REPORTS_TOPIC)(report)
-            self._producer.produce(REPORTS_TOPIC, payload, spool.producer_id.encode())
-        except (BufferError, KafkaException, SchemaUnavailable):
-            return  # the next report says more; without the last one the rest shows as unconfirmed
+        # When that fails the next report says more; without the last one the rest shows as unconfirmed.
+        self._wire.tell(self._producer, REPORTS_TOPIC, report, spool.producer_id.encode())
 
 
 _EVERY = {"_keep": KEEP_EVERY_S, "_adopt": ADOPT_EVERY_S, "_report_all": REPORT_EVERY_S}

@@ -17,17 +17,18 @@ from footlights.checks import MAX_EVENT_BYTES
 from footlights.collector.keys import Key
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call
-from footlights.encoding import long
 from footlights.ids import new_producer_id, uuid7_of
 from footlights.names import family_of, topic_of
 from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.records import Recorder
-from footlights.refusals import CONSENT_CHANGED, Refusals
-from footlights.registry import Schemas, SchemaUnavailable
-from footlights.relay import Relay, producer_config
+from footlights.refusals import CONSENT_CHANGED
+from footlights.registry import SchemaUnavailable
+from footlights.relay import Relay
 from footlights.scrubber import scrub_properties, scrubbed
 from footlights.spool import Limits, Spool
+from footlights.subjects import SubjectIds
+from footlights.wires import KafkaWire, producer_config
 
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
 #: Columns of every family; a client fills the others.
@@ -77,11 +78,11 @@ class Lanes:
         limits: Limits,
         kafka_config: dict[str, Any] | None = None,
     ) -> None:
-        self._root, self._pseudonymise, self._limits = folder / "spool", pseudonymise, limits
-        self._schemas = Schemas(schema_registry, folder, 1.0)
+        self._root, self._limits, self._pseudonymise = folder / "spool", limits, pseudonymise
         config = producer_config(bootstrap_servers, 100_000, kafka_config)
-        self.relay = Relay(self._root, self._schemas, config, sync_every_s=0.0)
-        self._refusals = Refusals(config, self._schemas)
+        self._wire = KafkaWire(config, schema_registry, folder, 1.0, pseudonymise)
+        self.relay = Relay(self._root, self._wire, sync_every_s=0.0)
+        self._refusals = self._wire.refusals()
         self._refusals.start()
         self._lanes: dict[tuple[str, str], _Lane] = {}
         self._kinds: dict[str, Mapping[str, str]] = {}
@@ -98,7 +99,7 @@ class Lanes:
         """Kinds of the columns of an event's family besides the envelope."""
         family = family_of(event_name)
         if family not in self._kinds:
-            kinds = self._schemas.written(f"{topic_of(family)}-value").kinds
+            kinds = self._wire.schemas.written(f"{topic_of(family)}-value").kinds
             self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
         return self._kinds[family]
 
@@ -126,8 +127,7 @@ class Lanes:
                 lane.refused["OPTED_OUT"] += 1
                 return Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics")
             number = lane.spool.sequence + 1
-            encoded.pieces[encoded.place] = long(number)
-            payload = b"".join(encoded.pieces)
+            payload = encoded.payload(number)
             if len(payload) > MAX_EVENT_BYTES:
                 raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
             if not lane.spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=False):
@@ -178,6 +178,8 @@ class Lanes:
             self._syncing = None
 
     def _sync_all(self) -> None:
+        if isinstance(self._pseudonymise, SubjectIds):  # first: an event on the disk has its person there
+            self._pseudonymise.sync()
         for lane in list(self._lanes.values()):
             lane.spool.sync()
 
@@ -185,7 +187,7 @@ class Lanes:
         """Send what is there; returns how many records stay for the next process."""
         left = self.relay.close(timeout)
         self._refusals.stop()
-        self._schemas.close()
+        self._wire.close()
         return left
 
     def _open(self, key: Key) -> _Lane:
@@ -194,9 +196,7 @@ class Lanes:
             spool = Spool.create(self._root, made, key.source, key.tenant_id)
         except OSError as problem:
             raise unavailable(f"the log cannot be written: {problem.strerror}") from problem
-        recorder = Recorder(
-            self._schemas, self._pseudonymise, tenant_id=key.tenant_id, source=key.source, producer_id=made
-        )
+        recorder = self._wire.recorder(tenant_id=key.tenant_id, source=key.source, producer_id=made)
         lane = self._lanes[key.tenant_id, key.source] = _Lane(key, spool, recorder)
         self.relay.add(spool, lane.refused)
         return lane

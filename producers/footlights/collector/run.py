@@ -17,7 +17,7 @@ from footlights.collector.app import Collector
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import KeyFile
 from footlights.collector.lanes import Lanes
-from footlights.pseudonyms import HmacPseudonymiser
+from footlights.pseudonyms import Pseudonymiser
 from footlights.spool import Limits
 
 DRAIN_S = 8
@@ -36,7 +36,7 @@ class Config:
     schema_registry: str
     folder: Path
     keys: Path
-    pseudonym_key: bytes
+    pseudonymiser: Pseudonymiser
     host: str = "127.0.0.1"
     port: int = 8_080
     metrics_port: int | None = None
@@ -54,7 +54,7 @@ def serve(config: Config) -> None:
         bootstrap_servers=config.bootstrap_servers,
         schema_registry=config.schema_registry,
         folder=config.folder,
-        pseudonymise=HmacPseudonymiser(config.pseudonym_key),
+        pseudonymise=config.pseudonymiser,
         limits=Limits(config.spool_max_bytes, config.spool_max_age_s),
         kafka_config=config.kafka_config,
     )

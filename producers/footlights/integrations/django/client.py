@@ -22,11 +22,13 @@ def client() -> Client:
                 Client(
                     bootstrap_servers=conf.value("BOOTSTRAP_SERVERS"),
                     schema_registry=conf.value("SCHEMA_REGISTRY"),
+                    collector=conf.value("COLLECTOR"),
+                    api_key=conf.value("API_KEY"),
                     source=conf.value("SOURCE"),
                     tenant_id=conf.value("TENANT_ID"),
                     pseudonym_key=conf.value("PSEUDONYM_KEY") or None,
                     spool_dir=conf.value("SPOOL_DIR") or None,
-                    enabled=conf.value("ENABLED") and bool(conf.value("BOOTSTRAP_SERVERS")),
+                    enabled=conf.value("ENABLED") and bool(conf.value("BOOTSTRAP_SERVERS") or conf.value("COLLECTOR")),
                 )
             )
         return _held[0]

@@ -16,6 +16,8 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "ENABLED": (True, "false makes every call do nothing"),
     "BOOTSTRAP_SERVERS": ("", "Kafka, host:port"),
     "SCHEMA_REGISTRY": ("", "URL of the schema registry"),
+    "COLLECTOR": ("", "URL of a collector, instead of those two"),
+    "API_KEY": ("", "write key of the collector"),
     "SOURCE": ("django", "name of the service, as the ledger shows it"),
     "TENANT_ID": ("default", "tenant of its events"),
     "PSEUDONYM_KEY": ("", "key that all services share"),
