@@ -39,7 +39,9 @@ def test_a_key_is_rotated(
     assert {one.record["pseudonym_version"] for one in found} == {0}
     computed = {HmacPseudonymiser(key.encode())("default", "rosa") for key in (OLD, NEW)}
     assert not computed & set(people) and all(b"rosa" not in one.payload for one in found)
-    assert {one.record["session_id"] for one in found} == {HmacPseudonymiser(k.encode())("default", "s1") for k in (OLD, NEW)}
+    assert {one.record["session_id"] for one in found} == {
+        HmacPseudonymiser(k.encode())("default", "s1") for k in (OLD, NEW)
+    }
 
     monkeypatch.setenv("FOOTLIGHTS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("FOOTLIGHTS_PSEUDONYM_KEY", NEW)
