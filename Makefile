@@ -18,8 +18,9 @@ setup: $(UV)
 demo: setup
 	@$(RUN) footlights demo
 
+# Two files at a time: most tests wait for processes that start, die and come back.
 test: setup
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 
 check: setup
 	$(RUN) ruff format --check .

@@ -72,7 +72,7 @@ class Poster:
         self._open = 0
         self._some, self._stop = threading.Event(), threading.Event()
         self._parts: list[list[Posted]] = []
-        self._pause_s, self._said = LEAST_PAUSE_S, ""
+        self._pause_s, self._said, self._most = LEAST_PAUSE_S, "", MOST_EVENTS
         threading.Thread(target=self._run, name="footlights-posting", daemon=True).start()
 
     def produce(
@@ -140,7 +140,7 @@ class Poster:
         self._some.wait(IDLE_S)
         self._some.clear()
         size, batch = 0, list[Posted]()
-        while self._waiting and len(batch) < MOST_EVENTS and size < MOST_BYTES:
+        while self._waiting and len(batch) < self._most and size < MOST_BYTES:
             batch.append(self._waiting.popleft())
             size += len(batch[-1].line)
         if self._waiting:
@@ -154,11 +154,12 @@ class Poster:
         answers, after = self._post(client, part)
         if answers is not None:
             self._note("")
+            self._most = min(MOST_EVENTS, self._most + self._most // 8 + 1)
             del self._parts[0]
             for one, answer in zip(part, answers, strict=True):
                 self._done.put((one, answer))
         elif after is None:
-            half = len(part) // 2
+            self._most = half = len(part) // 2
             self._parts[:1] = [part[:half], part[half:]]
         else:
             self._stop.wait(after or random.uniform(self._pause_s / 2, self._pause_s))

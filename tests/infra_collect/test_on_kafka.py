@@ -65,8 +65,8 @@ def records_of(kafka: str, registry_url: str, topics: list[str], source: str) ->
         for message in reader.consume(1_000, timeout=5):
             assert message.error() is None
             place = (str(message.topic()), int(message.partition() or 0))
-            record: Any = decode(message.value(), SerializationContext(place[0], MessageField.VALUE))
-            if record["source"] == source:
+            if ("source", source.encode()) in (message.headers() or []):
+                record: Any = decode(message.value(), SerializationContext(place[0], MessageField.VALUE))
                 found.append((*place, record))
             if int(message.offset() or 0) + 1 >= ends.get(place, 1 << 62):
                 del ends[place]

@@ -88,7 +88,15 @@ def test_a_visit(kind: str, environment: Environment, platform: tuple[str, str])
     )
     with visiting(kind, environment) as ask:
         assert [ask(path)[0] for path in pages] == [200, 200, 200, 200, 200, 200, 403]
-        late = ("/in/?password=x", "/buy/", "/admin/analytics/", "/out/", "/broken/", "/stumble/", "/missing/")
+        late = (
+            "/in/?password=x",
+            "/buy/",
+            "/admin/footlights_analytics/status/",
+            "/out/",
+            "/broken/",
+            "/stumble/",
+            "/missing/",
+        )
         assert [ask(path)[0] for path in late] == [200, 200, 200, 200, 500, 500, 404]
     manage(environment, "analytics_relay", "--once")
     found = arrived(platform, environment["SOURCE"], 30)
@@ -110,13 +118,16 @@ def test_a_visit(kind: str, environment: Environment, platform: tuple[str, str])
 
 def test_the_page_is_for_staff_and_shows_what_was_refused(environment: Environment) -> None:
     with visiting("asgi", environment) as ask:
-        assert "Log in" in ask("/admin/analytics/")[1]
+        place = "/admin/footlights_analytics/status/"
+        assert "Log in" in ask(place)[1]
         ask("/register/")
         ask("/in/?password=x")
         ask("/buy/")
-        status, page = ask("/admin/analytics/")
+        assert f'href="{place}"' in ask("/admin/")[1]  # in the index, under Analytics
+        status, page = ask(place)
+        assert [ask(f"{place}{path}")[0] for path in ("add/", "1/change/", "1/delete/")] == [404, 404, 404]
     assert status == 200 and environment["SOURCE"] in page and "INVALID_FIELD 1" in page
-    assert "<form" not in page
+    assert "<form" not in page.partition('id="content"')[2]  # but for the admin's own to log out
 
 
 def test_commands_and_checks(environment: Environment) -> None:

@@ -18,6 +18,7 @@ import requests
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from infra.embedded.kafka import KafkaServer
 from sinks.config import SinkConfig
 from sinks.migrate import migrate
 from sinks.table import DATABASE
@@ -41,11 +42,13 @@ def store(clickhouse_url: str) -> Iterator[Any]:
     client.close()
 
 
-@pytest.fixture(scope="package", autouse=True)
-def leave_no_topic(kafka: str) -> Iterator[None]:
-    """Delete the topic that these tests made with two partitions: others share the broker."""
-    yield
-    delete(kafka)
+@pytest.fixture(scope="package")
+def own_kafka(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a broker of these tests: they delete and make a topic that others need."""
+    server = KafkaServer(tmp_path_factory.mktemp("kafka-of-sinks"), kafka_jars)
+    server.start(timeout=120)
+    yield server.bootstrap
+    server.stop()
 
 
 @dataclass
@@ -109,16 +112,16 @@ def schema_id(registry_url: str) -> int:
 
 @pytest.fixture
 def bench(
-    kafka: str, registry_url: str, clickhouse_url: str, store: Any, schema_id: int, tmp_path: Path
+    own_kafka: str, registry_url: str, clickhouse_url: str, store: Any, schema_id: int, tmp_path: Path
 ) -> Iterator[Bench]:
-    renew(kafka)
+    renew(own_kafka)
     for name in set(TABLES) - {"migrations", "metric_definitions"}:
         store.command(f"TRUNCATE TABLE {DATABASE}.{name}")
     config = SinkConfig(
-        bootstrap=kafka, schema_registry=registry_url, clickhouse_url=clickhouse_url, group=f"sink-{uuid.uuid4().hex}",
+        bootstrap=own_kafka, schema_registry=registry_url, clickhouse_url=clickhouse_url, group=f"sink-{uuid.uuid4().hex}",
         flush_s=0.2, flush_rows=400, session_timeout_s=6.0, topics=(TOPIC,),
     )  # fmt: skip
-    made = Bench(config, store, Traffic(kafka, schema_id), tmp_path)
+    made = Bench(config, store, Traffic(own_kafka, schema_id), tmp_path)
     yield made
     for process in made.processes:
         if process.poll() is None:
@@ -126,17 +129,11 @@ def bench(
             process.wait()
 
 
-def delete(bootstrap: str, topic: str = TOPIC) -> AdminClient:
-    """Delete the topic, where there is one."""
+def renew(bootstrap: str, topic: str = TOPIC, partitions: int = 2) -> None:
+    """Make the topic anew, empty."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     if topic in admin.list_topics(timeout=10).topics:
         admin.delete_topics([topic])[topic].result(10)
-    return admin
-
-
-def renew(bootstrap: str, topic: str = TOPIC, partitions: int = 2) -> None:
-    """Make the topic anew, empty."""
-    admin = delete(bootstrap, topic)
     deadline = time.monotonic() + 20
     while True:
         try:

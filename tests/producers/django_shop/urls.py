@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.http import Http404, HttpResponse, JsonResponse
 from django.urls import path
 from footlights import Money, Outbox
-from footlights.integrations.django import signals, views
+from footlights.integrations.django import signals
 from footlights.integrations.django.client import client
 
 
@@ -75,5 +75,5 @@ urlpatterns = [
     path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
     path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing),
     path("health", quiet), path("static/x", quiet),
-    path("internal/queue", quiet), path("admin/analytics/", views.status), path("admin/", admin.site.urls),
+    path("internal/queue", quiet), path("admin/", admin.site.urls),
 ]  # fmt: skip

@@ -34,11 +34,11 @@ def check_settings(**_: Any) -> list[Any]:
         checks.Error(f"{name} is no setting", hint=f"did you mean {near}?" if near else None, id="footlights.E001")
         for name, near in conf.misspelt()
     ]
-    if conf.value("ENABLED") and not conf.value("BOOTSTRAP_SERVERS"):
+    if conf.value("ENABLED") and not (conf.value("BOOTSTRAP_SERVERS") or conf.value("COLLECTOR")):
         out.append(
             checks.Warning(
-                "no event is recorded: ANALYTICS_BOOTSTRAP_SERVERS is not set",
-                hint="set it and ANALYTICS_SCHEMA_REGISTRY, or ANALYTICS_ENABLED = False",
+                "no event is recorded: neither ANALYTICS_BOOTSTRAP_SERVERS nor ANALYTICS_COLLECTOR is set",
+                hint="set the one with ANALYTICS_SCHEMA_REGISTRY or the other with ANALYTICS_API_KEY, or ANALYTICS_ENABLED = False",
                 id="footlights.W001",
             )
         )

@@ -40,3 +40,16 @@ def id_of(user: Any) -> str | None:
         return None
     found = getattr(user, conf.value("USER_ID_FIELD"), None)
     return None if found is None else str(found)
+
+
+def told() -> list[tuple[str, Any]]:
+    """What there is to tell of this process, as names and values."""
+    held = client()
+    refused = ", ".join(f"{reason} {number}" for reason, number in sorted(held.refused.items()))
+    return [
+        ("Enabled", "yes" if held.enabled else "no"),
+        ("Source", held.source),
+        ("Producer of this process", held.producer_id or "none yet"),
+        ("Events that wait in the spool", held.waiting),
+        ("Refused", refused or "none"),
+    ]
