@@ -164,7 +164,7 @@ FROM {_ACCOUNT} WHERE _excluded = '' AND event_name IN ('user_registered', 'user
 GROUP BY tenant_id HAVING max(occurred_at) >= {{start}}
 """
 _PROFILES = f"""
-SELECT tenant_id, '' AS by, avg(filled / required) AS value, count() AS row_count FROM (
+SELECT tenant_id, '' AS by, toFloat64(sum(toDecimal64(filled / required, 12))) / count() AS value, count() AS row_count FROM (
     SELECT tenant_id, user_id, argMax(filled_fields, (occurred_at, message_id)) AS filled,
         argMax(required_fields, (occurred_at, message_id)) AS required, max(occurred_at) AS newest
     FROM {_ACCOUNT} WHERE _excluded = '' AND required_fields > 0 AND filled_fields IS NOT NULL AND user_id IS NOT NULL
@@ -191,6 +191,8 @@ def _sessions(value: str) -> str:
     )
 
 
+#: Of whole milliseconds: a mean of fractions would hang on the order of its sum.
+_MEAN_LENGTH = "sum(dateDiff('millisecond', started_at, ended_at)) / 1000 / count()"
 _CURRENCIES = f"""
 SELECT tenant_id, 'currency=' || currency AS by, toFloat64(sum(amount_minor)) AS value, count() AS row_count
 FROM {_COMMERCE} WHERE {{on_day}} AND event_name = 'ticket_purchased' AND currency IS NOT NULL GROUP BY tenant_id, currency
@@ -212,12 +214,14 @@ def _ticket(above: float) -> Alert:
     return Alert("1d", "1h", "ticket", above=above)
 
 
+#: Figures that read the whole history, or all that was ever said of a hosted event: a late row changes them up to today.
+_EVER = 400
 _PEOPLE = ("interaction", "commerce", "attendance", "feedback")
 _ALL = (*_PEOPLE, "performance")
 _DECLARED = (
     _metric("sessions", _sessions("count()"), COUNT, "Visits that began on the day.", matures=1, owner="product", families=_ALL),
     _metric(
-        "session_length_seconds", _sessions("avg(length_s)"), SECONDS, "Mean time from a visit's first to its last record.",
+        "session_length_seconds", _sessions(_MEAN_LENGTH), SECONDS, "Mean time from a visit's first to its last record.",
         matures=1, owner="product", families=_ALL,
     ),
     _metric(
@@ -310,30 +314,31 @@ _DECLARED = (
     ),
     _metric(
         "event_sellout_ratio", _hosted("avg(sold_out)", "ends", "NOT cancelled"), RATIO,
-        "Hosted events that ended on the day having sold out ÷ those that ended.", owner="hosts", families=("listing",),
+        "Hosted events that ended on the day having sold out ÷ those that ended.", back=_EVER, owner="hosts", families=("listing",),
     ),
     _metric(
         "sell_through_ratio", _hosted("sum(tickets) / nullIf(sum(places), 0)", "starts", "NOT cancelled"), RATIO,
-        "Tickets sold ÷ places, over hosted events that start on the day.", owner="hosts", families=("listing", "commerce"),
+        "Tickets sold ÷ places, over hosted events that start on the day.", back=_EVER, owner="hosts",
+        families=("listing", "commerce"),
     ),
     _metric(
         "attendance_ratio", _hosted("sum(checked_in) / nullIf(sum(tickets), 0)", "starts", "NOT cancelled"), RATIO,
         "Distinct tickets let in ÷ tickets sold and not returned, over hosted events that start on the day.", matures=1,
-        owner="hosts", families=("listing", "commerce", "attendance"),
+        back=_EVER, owner="hosts", families=("listing", "commerce", "attendance"),
     ),
     _metric(
         "no_show_ratio", _hosted("1 - sum(checked_in) / nullIf(sum(tickets), 0)", "starts", "NOT cancelled"), RATIO,
-        "Share of those tickets that nobody came with.", matures=1, good="down", owner="hosts",
+        "Share of those tickets that nobody came with.", back=_EVER, matures=1, good="down", owner="hosts",
         families=("listing", "commerce", "attendance"),
     ),
     _metric(
         "event_cancellation_ratio", _hosted("avg(cancelled)", "starts"), RATIO,
-        "Hosted events cancelled ÷ those scheduled to start on the day.", kind=KRI, good="down", owner="hosts",
+        "Hosted events cancelled ÷ those scheduled to start on the day.", back=_EVER, kind=KRI, good="down", owner="hosts",
         alert=_ticket(0.05), families=("listing",),
     ),
     _metric(
         "host_dropout_ratio", _DROPOUT, RATIO,
-        "Of the hosts with a hosted event in the ninety days before the last ninety, the share with none since.", back=179,
+        "Of the hosts with a hosted event in the ninety days before the last ninety, the share with none since.", back=_EVER,
         kind=KRI, good="down", owner="hosts", alert=_ticket(0.30), families=("listing",),
     ),
     _metric(
@@ -342,15 +347,16 @@ _DECLARED = (
         families=("attendance", "listing"),
     ),
     _metric(
-        "verified_users_ratio", _VERIFIED, RATIO, "Users verified ÷ registered, so far.", kind=KR, families=("account",),
+        "verified_users_ratio", _VERIFIED, RATIO, "Users verified ÷ registered, so far.", back=_EVER, kind=KR,
+        families=("account",),
     ),
     _metric(
-        "profile_completion_ratio", _PROFILES, RATIO, "Mean share of required profile fields that are filled.", kind=KR,
+        "profile_completion_ratio", _PROFILES, RATIO, "Mean share of required profile fields that are filled.", back=_EVER, kind=KR,
         families=("account",),
     ),
     _metric(
         "event_rating_shrunk_mean", _SHRUNK, RATING, "Mean rating of a hosted event, drawn to the mean of all by ten ratings.",
-        kind=KR, owner="hosts", by="hosted_event_id", families=("feedback",),
+        back=_EVER, kind=KR, owner="hosts", by="hosted_event_id", families=("feedback",),
     ),
 )  # fmt: skip
 

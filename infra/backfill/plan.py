@@ -12,7 +12,8 @@ from typing import Any
 
 from infra.verify.cells import Store, recomputed
 from infra.verify.dimensions import dimensions_of
-from infra.verify.run import EXPIRED, bits
+from infra.verify.result import bits
+from infra.verify.run import EXPIRED
 from infra.verify.windows import Recomputed, windows_of
 from schemas.families import FAMILIES
 from schemas.kpis import Kpi, by_text

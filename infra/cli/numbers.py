@@ -17,7 +17,7 @@ from infra.settings import load
 
 PANEL = "Look"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
-LEDGER_PATIENCE_S = 15.0
+LEDGER_PATIENCE_S, ROUND_S = 15.0, 30.0
 METRIC_COLUMNS = (
     "name",
     "by",
@@ -124,6 +124,7 @@ def verify(
             zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
             now_ms=int(time.time() * 1000),
             retention_days=settings["ANALYTICS_RETENTION_DAYS"],
+            patience_s=settings["FOOTLIGHTS_COHORTS_S"] and settings["FOOTLIGHTS_COHORTS_S"] + ROUND_S,
         )
     found: dict[str, Any] = result.as_json()
     if as_json:

@@ -15,7 +15,7 @@ import numpy as np
 from infra.explain.events import Scope, duplicates_of, events_of, excluded_of, late_rows_of, rows_of_ranges
 from infra.verify.cells import Store, recomputed
 from infra.verify.dimensions import dimensions_of
-from infra.verify.run import bits
+from infra.verify.result import bits
 from schemas.catalogue import MEASURES
 from schemas.cells import axis_of
 from schemas.cohort_metric import CohortMetric

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra.explain.story import Story
-from infra.verify.run import bits
+from infra.verify.result import bits
 
 REASONS = {
     "late": "rows came after the window had closed",

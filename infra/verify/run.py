@@ -5,12 +5,12 @@ Out: how many windows were compared, which differ, which can no longer be recomp
 Never: a tolerance; values are compared as the 64 bits that they are.
 """
 
-import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from infra.verify.cells import Buckets, Store, recomputed
+from infra.verify.cohorts import verify_cohorts
+from infra.verify.result import Place, VerifyResult, span_sql
 from infra.verify.windows import windows_of
 from schemas.kpis import KPIS, Kpi, by_text
 from schemas.windows import LEVELS, WINDOWS, bucket_of, bucket_start_ms, window_bounds_ms
@@ -27,34 +27,6 @@ FROM footlights.kpi_points GROUP BY tenant_id, kpi, window, by, window_start
 HAVING min(published_at) < fromUnixTimestamp64Milli({cutoff_ms})
 """
 DAY_MS = 86_400_000
-Place = tuple[str, str, str, str, int]  # tenant, KPI, window, by, window start in epoch ms
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A window whose published value is not what the raw events say; None stands for null, "missing" for no such point."""
-
-    tenant_id: str
-    kpi: str
-    window: str
-    by: str
-    window_start_ms: int
-    published: float | str | None
-    recomputed: float | str | None
-
-
-@dataclass
-class VerifyResult:
-    """Outcome: windows compared and equal, those that differ, and spans whose raw rows are gone."""
-
-    compared: int = 0
-    equal: int = 0
-    different: list[Difference] = field(default_factory=list)
-    expired: list[dict[str, Any]] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """The result as one JSON object."""
-        return asdict(self)
 
 
 class ClientStore:
@@ -77,8 +49,9 @@ def verify(
     zone: str = "UTC",
     now_ms: int = 0,
     retention_days: int = 365,
+    patience_s: float = 0.0,
 ) -> VerifyResult:
-    """Recompute every published window and compare it to the bit.
+    """Recompute every published window of the stream, and every final figure of cohort metrics, and compare them to the bit.
 
     Parameters
     ----------
@@ -90,15 +63,19 @@ def verify(
         The reporting zone of calendar days.
     now_ms, retention_days
         Windows first published before `now_ms` less the retention are named as expired, not compared: their raw rows are gone.
+    patience_s
+        How long to wait for a round of the cohort metrics where one of their final figures differs: it may be about to be restated.
     """
-    cutoff = now_ms - retention_days * DAY_MS
-    return verify_store(ClientStore(client), from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)
+    store, cutoff = ClientStore(client), now_ms - retention_days * DAY_MS
+    result = verify_store(store, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)
+    verify_cohorts(store, result, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff, patience_s=patience_s)
+    return result
 
 
 def verify_store(
     store: Store, *, from_ms: int | None = None, to_ms: int | None = None, zone: str = "UTC", cutoff_ms: int = 0
 ) -> VerifyResult:
-    """Like `verify`, on any store; windows first published before `cutoff_ms` have expired."""
+    """The stream's windows, on any store; those first published before `cutoff_ms` have expired."""
     published = _published(store, from_ms, to_ms)
     gone = store.rows(EXPIRED.format(cutoff_ms=max(0, cutoff_ms)))
     expired: set[Place] = {(t, k, w, b, start) for t, k, w, b, start in gone}
@@ -111,10 +88,9 @@ def verify_store(
                 for place, value in _windows_of(kpi, by, buckets, level, zone):
                     if place not in expired and _inside(place, kpi, zone, from_ms, to_ms):
                         seen.add(place)
-                        _compare(result, place, published, value)
+                        result.compare(place, published, value)
     for place in sorted(published.keys() - seen - expired):
-        result.compared += 1
-        result.different.append(_difference(place, published[place], "missing"))
+        result.compare_missing(place, published[place])
     return result
 
 
@@ -137,14 +113,8 @@ def _spans(expired: set[Place]) -> list[dict[str, Any]]:
 
 
 def _published(store: Store, from_ms: int | None, to_ms: int | None) -> dict[Place, float | None]:
-    where = [
-        f"kpi IN ({', '.join(repr(name) for name in KPIS)})"
-    ]  # cohort metrics come from the events by the same SQL
-    if from_ms is not None:
-        where.append(f"window_start >= fromUnixTimestamp64Milli({int(from_ms)})")
-    if to_ms is not None:
-        where.append(f"window_end <= fromUnixTimestamp64Milli({int(to_ms)})")
-    rows = store.rows(POINTS.format(where=" AND ".join(where)))
+    where = f"kpi IN ({', '.join(repr(name) for name in KPIS)}){span_sql(from_ms, to_ms)}"
+    rows = store.rows(POINTS.format(where=where))
     return {(t, k, w, b, start): value for t, k, w, b, start, value in rows}
 
 
@@ -177,23 +147,3 @@ def _inside(place: Place, kpi: Kpi, zone: str, from_ms: int | None, to_ms: int |
     last = bucket_of(place[4], window.level, zone) + window.length - 1
     start, end = window_bounds_ms(window, last, zone)
     return (from_ms is None or start >= from_ms) and (to_ms is None or end <= to_ms)
-
-
-def _compare(result: VerifyResult, place: Place, published: dict[Place, float | None], value: float | None) -> None:
-    result.compared += 1
-    if place not in published:
-        result.different.append(_difference(place, "missing", value))
-    elif bits(published[place]) == bits(value):
-        result.equal += 1
-    else:
-        result.different.append(_difference(place, published[place], value))
-
-
-def _difference(place: Place, published: float | str | None, recomputed: float | str | None) -> Difference:
-    tenant, kpi, window, by, start = place
-    return Difference(tenant, kpi, window, by, start, published, recomputed)
-
-
-def bits(value: float | None) -> bytes:
-    """The 64 bits of a double, or nothing for null."""
-    return b"" if value is None else struct.pack(">d", value)
