@@ -6,7 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON ?= python3
 
-.PHONY: demo test check format bench bench-peers torture clean setup
+.PHONY: demo test check format bench bench-service bench-peers torture clean setup
 
 setup: $(UV)
 	@$(UV) sync --all-packages --quiet
@@ -34,6 +34,9 @@ format: setup
 
 bench: setup
 	$(RUN) python -m benchmarks
+
+bench-service: setup
+	$(RUN) python -m benchmarks.service
 
 bench-peers: setup
 	$(RUN) python -m benchmarks.peer_runs

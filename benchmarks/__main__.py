@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.broker import broker, create, load
-from benchmarks.page import page
+from benchmarks.page import write_page
 from benchmarks.sink import run_sink
 from benchmarks.traffic import encoded
 from benchmarks.worker import registry, run_worker
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = ROOT / "benchmarks" / "peers.json"
-RESULTS, PAGE = ROOT / "benchmarks" / "results.json", ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "benchmarks" / "results.json"
 LIMIT_TOPIC, STOCK_TOPIC = "bench.commerce", "bench.stock"
 FAMILIES = ("commerce", "interaction", "performance")
 
@@ -69,7 +68,7 @@ def main() -> int:
     print(json.dumps(results, indent=2))
     if not quick:
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-        PAGE.write_text(page(results, json.loads(PEERS.read_text()) if PEERS.exists() else {}))
+        write_page()
     return 0
 
 
@@ -94,12 +93,12 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
         return run
 
     third = dict.fromkeys(FAMILIES, sizes.events // 3)
-    usual = {"stages": "measures", "min_rows": 2_000, "light": False, "users": 100_000}
+    usual = {"stages": "measures", "min_rows": 2_000, "users": 100_000}
     steps = [
         lambda: _limit(cases, "limit_a", bootstrap, sizes.events),
         lambda: _limit(cases, "limit_b", bootstrap, sizes.events),
         worker("footlights_chain", counts=third, **usual),
-        worker("light_8_measures", counts={"performance": sizes.events}, **(usual | {"light": True})),
+        worker("light_8_measures", counts={"performance": sizes.events}, **(usual | {"measures": "light"})),
         worker("footlights_chain_500", counts=third, **(usual | {"min_rows": 500})),
         worker("footlights_with_kpis", counts=third, **(usual | {"stages": "measures,kpis"})),
         lambda: _stock(cases, bootstrap, sizes.stock_events),

@@ -1,11 +1,16 @@
-"""docs/benchmarks.md, written from results.json.
+"""docs/benchmarks.md, written from the results.
 
-In: results.
+In: results.json, peers.json, service.json.
 Out: the page.
 Never: a figure that is not in the results.
 """
 
+import json
+from pathlib import Path
 from typing import Any
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 
 WHAT = {
     "limit_a": "confluent-kafka, fastavro one by one, numpy windows; no deduplication, no checkpoint",
@@ -64,7 +69,75 @@ def _peers(peers: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def page(results: dict[str, Any], peers: dict[str, Any]) -> str:
+def _service(found: dict[str, Any]) -> list[str]:
+    """The section on a whole stack; nothing before it was measured."""
+    if not found:
+        return []
+    took, pause, alert, again = (found.get(name) for name in ("latency_s", "checkpoint_s", "alert_s", "recovery"))
+    assert took and pause and again
+    rows = [
+        ("event occurred → its point published, p95 ≤ 3 s", took["point published"]["p95"], 3.0, "s"),
+        ("event occurred → its row in the store, p95 ≤ 5 s", took["event stored"]["p95"], 5.0, "s"),
+        ("event occurred → its point in the store, p95 ≤ 5 s", took["point queryable"]["p95"], 5.0, "s"),
+        (
+            "checkpoint, acknowledgements included, p99 ≤ 0.1 s",
+            pause["p99_at_most"],
+            0.1,
+            "s (upper bound of its bucket)",
+        ),
+        (
+            "worker killed with a day of state: start of the next one → first point ≤ 10 s",
+            again["from_start_s"],
+            10.0,
+            "s",
+        ),
+    ]
+    if alert:
+        rows.insert(
+            3, ("first failed payment → alert pending in Prometheus, slowest of five ≤ 15 s", alert["max"], 15.0, "s")
+        )
+    return [
+        "## A whole stack under load",
+        "",
+        f"Written by `make bench-service`: {found['canaries']} canaries, each of a tenant of its own, beside a load of",
+        f"{found['load_events_per_s']:,} events a second, on two cores that all processes share. Before that",
+        f"a day of {again['events_of_the_day']:,} events went through.",
+        "",
+        "| from … to, and the goal | measured | |",
+        "|---|---|---|",
+        *(
+            f"| {what} | {at:.2f} {unit} | {'reached' if at <= goal else 'not reached'} |"
+            for what, at, goal, unit in rows
+        ),
+        "",
+        f"From the SIGKILL itself the first point took {again['from_kill_s']:.1f} s: the group must miss the dead member first.",
+        "",
+        "## What more people and more measures cost",
+        "",
+        "µs of CPU an event of one worker. People come one after the other, which no cache helps; measures are eight of one family",
+        "again and again under conditions of their own, a quarter of them sketches.",
+        "",
+        "| people | events | µs CPU/event | resident MiB |",
+        "|---|---|---|---|",
+        *(
+            f"| {int(n):,} | {r['events']:,} | {r['us']:.2f} | {r['rss_mib']:.0f} |"
+            for n, r in found["by_users"].items()
+        ),
+        "",
+        "| measures | µs CPU/event | resident MiB |",
+        "|---|---|---|",
+        *(f"| {n} | {r['us']:.2f} | {r['rss_mib']:.0f} |" for n, r in found["by_measures"].items()),
+        "",
+    ]
+
+
+def write_page() -> None:
+    """Write the page from what was measured last."""
+    found = {p.stem: json.loads(p.read_text()) for p in HERE.glob("*.json")}
+    PAGE.write_text(page(found["results"], found.get("peers", {}), found.get("service", {})))
+
+
+def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]) -> str:
     """The page's text."""
     lines = [
         "# Benchmarks",
@@ -91,5 +164,6 @@ def page(results: dict[str, Any], peers: dict[str, Any]) -> str:
         f"parses, sorts and merges; the process alone would do {sink['rows_per_core_s']:,} rows a second on a core.",
         "",
         *_peers(peers),
+        *_service(service),
     ]
     return "\n".join(lines)

@@ -22,13 +22,13 @@ from pathlib import Path
 import psutil
 
 from benchmarks.broker import broker
-from benchmarks.page import page
+from benchmarks.page import write_page
 from benchmarks.worker import registry, run_worker
 from infra.embedded.tether import tethered
 from schemas.families import FAMILIES
 
 HERE = Path(__file__).resolve().parent
-PEERS, RESULTS, PAGE = HERE / "peers.json", HERE / "results.json", HERE.parent / "docs" / "benchmarks.md"
+PEERS = HERE / "peers.json"
 MAINS = {"kafka_streams": ("kafka-streams", "peers.StreamsPeer"), "flink": ("flink", "peers.FlinkPeer")}
 #: Flink's serialisers look into the JDK.
 OPENS = [
@@ -103,7 +103,7 @@ def main() -> int:
                 {FAMILY: given.events},
                 stages="measures",
                 min_rows=2_000,
-                light=True,
+                measures="light",
                 users=100_000,
             )
             found = {"footlights": (spent.us, spent.rss_mib)}
@@ -123,7 +123,7 @@ def main() -> int:
         for peer, rounds in figures.items()
     }
     PEERS.write_text(json.dumps(results, indent=2) + "\n")
-    PAGE.write_text(page(json.loads(RESULTS.read_text()), results))
+    write_page()
     print(json.dumps(results, indent=2))
     return 0
 

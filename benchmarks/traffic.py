@@ -16,8 +16,6 @@ from schemas.families import FAMILIES
 
 START_MS = 1_760_000_000_000
 PER_SECOND = 1_000
-#: As a number of users: each record is of another one.
-EVERY_ONE_ANOTHER = 0
 _NAMES = {
     "interaction": ("page_view", "page_view", "page_view", "page_view", "search", "api_call", "share"),
     "commerce": (
@@ -29,11 +27,13 @@ _NAMES = {
 _OPERATIONS = [("api", f"GET /events/{n}") for n in range(20)] + [("web", f"GET /page/{n}") for n in range(20)]
 
 
-def records(family: str, count: int, *, users: int = 100_000, seed: int = 1) -> Iterator[dict[str, Any]]:
-    """Records of a family; users are drawn by Zipf's law."""
+def records(
+    family: str, count: int, *, users: int = 100_000, seed: int = 1, in_turn: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Records of a family; users are drawn by Zipf's law, or come one after the other."""
     rng = np.random.default_rng(seed)
     names = rng.choice(_NAMES[family], count).tolist()
-    drawn = np.arange(1, count + 1) if users == EVERY_ONE_ANOTHER else np.minimum(rng.zipf(1.3, count), users)
+    drawn = np.arange(count) % users + 1 if in_turn else np.minimum(rng.zipf(1.3, count), users)
     who = drawn.tolist()
     late = np.where(rng.random(count) < 0.01, rng.integers(60_000, 5_400_000, count), 0).tolist()
     bits = rng.integers(0, 1 << 62, (count, 2)).tolist()
@@ -73,11 +73,11 @@ def records(family: str, count: int, *, users: int = 100_000, seed: int = 1) -> 
 
 
 def encoded(
-    family: str, count: int, schema_id: int, *, users: int = 100_000, seed: int = 1
+    family: str, count: int, schema_id: int, *, users: int = 100_000, seed: int = 1, in_turn: bool = False
 ) -> Iterator[tuple[bytes, bytes]]:
     """(key, Confluent-framed payload) of each record."""
     schema, header = fastavro.parse_schema(FAMILIES[family].schema), frame_header(schema_id)
-    for record in records(family, count, users=users, seed=seed):
+    for record in records(family, count, users=users, seed=seed, in_turn=in_turn):
         out = io.BytesIO()
         out.write(header)
         fastavro.schemaless_writer(out, schema, record)

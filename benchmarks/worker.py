@@ -82,14 +82,18 @@ def run_worker(
     *,
     stages: str,
     min_rows: int,
-    light: bool,
     users: int,
+    measures: str = "",
+    in_turn: bool = False,
 ) -> Spent:
-    """Start a worker on the topics' ends, load events, wait until all is committed."""
+    """Start a worker on the topics' ends, load events, wait until all is committed.
+
+    `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other.
+    """
     app = f"{GROUP}-{os.getpid()}-{time.time_ns()}"
     config = {
         "bootstrap": bootstrap, "schema_registry": url, "data_dir": str(folder / app), "app_id": app,
-        "stages": stages, "min_rows": min_rows, "light": light,
+        "stages": stages, "min_rows": min_rows, "measures": measures,
     }  # fmt: skip
     environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
     with (folder / f"{app}.log").open("wb") as log:
@@ -103,7 +107,9 @@ def run_worker(
         held = psutil.Process(process.pid)
         time.sleep(SETTLE_S)
         families = list(counts)
-        payloads = {f: list(encoded(f, counts[f], schema_id(url, f), users=users, seed=7)) for f in families}
+        payloads = {
+            f: list(encoded(f, counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn)) for f in families
+        }
         before, began = cpu_s(held), time.monotonic()
         for family in families:
             load(bootstrap, FAMILIES[family].topic, payloads[family])
@@ -156,10 +162,10 @@ def main(text: str) -> None:
     from stream_apps.transport.config import TransportConfig, quiet_loggers
 
     quiet_loggers()
-    if given["light"]:
-        from benchmarks.light import LIGHT
+    if given["measures"]:
+        from benchmarks.light import LIGHT, many
 
-        stage.MEASURES = LIGHT  # type: ignore[attr-defined]
+        stage.MEASURES = LIGHT if given["measures"] == "light" else many(int(given["measures"]))  # type: ignore[attr-defined]
     run(
         StreamConfig(
             bootstrap=given["bootstrap"],

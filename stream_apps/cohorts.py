@@ -23,7 +23,7 @@ from prometheus_client import Counter, Gauge
 
 from schemas.cohorts import COHORTS
 from schemas.topics import TOPICS
-from schemas.windows import DAY, bucket_of
+from schemas.windows import DAY, bucket_of, bucket_start_ms
 from stream_apps.batch_transport import batch_consumer
 from stream_apps.compute.cohorts import Place, Point, Query, Stood, due, place_of, point_of
 from stream_apps.config import StreamConfig
@@ -45,13 +45,15 @@ SELECT DISTINCT toInt32(toDate(fromUnixTimestamp64Milli(occurred_at_ms, 'UTC'), 
 WHERE _inserted_at >= toDateTime({since}) AND _excluded = ''
 """
 STOOD = """
-SELECT tenant_id, kpi, by, toInt32(toDate(window_start, '{zone}')) AS day, revision, value, final FROM footlights.kpi_history
-WHERE kpi IN ({names})
+SELECT tenant_id, kpi, by, revision, value, final FROM footlights.kpi_history
+WHERE kpi IN ({names}) AND window_start = fromUnixTimestamp64Milli({start_ms})
 """
 STORED = "SELECT max(last) + 1 FROM footlights.batches WHERE topic = 'kpi-points' AND partition = 0"
 OVERLAP_S = 30
 #: Longest time of a round: a replayed history is worked off in turns, and the last days come first in each.
 MOST_S = 20.0
+#: Figures whose published state is held in memory, at most, once the store has all of them: 200 bytes each.
+MOST_HELD = 200_000
 
 
 class CohortStage:
@@ -61,7 +63,8 @@ class CohortStage:
         self._app, self._config, self._gauges = app, config, gauges
         self._schemas, self._publisher = Schemas(config.schema_registry), Publisher(config.bootstrap)
         self._generation = -1
-        self._stood: dict[Place, Stood] | None = None
+        #: What stands published of the days that were asked for, by day; None: the store may lack what was sent before.
+        self._stood: dict[int, dict[Place, Stood]] | None = None
         self._since = 0
         self._waiting: list[Query] = []
         self._draining = False
@@ -109,9 +112,8 @@ class CohortStage:
         await self._publisher.send([writer(point) for point in points])
         assert self._stood is not None
         for point in points:
-            self._stood[place_of(point, self._config.reporting_zone)] = Stood(
-                point["revision"], point["value"], point["final"]
-            )
+            place = place_of(point, self._config.reporting_zone)
+            self._stood[place[-1]][place] = Stood(point["revision"], point["value"], point["final"])
             self._gauges.put(point)
             POINTS.labels(point["kpi"]).inc()
         ROUND_SECONDS.set(time.monotonic() - began)
@@ -124,7 +126,9 @@ class CohortStage:
             if self._stood is None:
                 if not self._all_stored(client):
                     return []
-                self._stood = self._load(client)
+                self._stood = {}
+            if sum(map(len, self._stood.values())) > MOST_HELD and self._all_stored(client):
+                self._stood.clear()
             now_ms, zone = int(time.time() * 1000), self._config.reporting_zone
             self._waiting = self._queries(client, bucket_of(now_ms, DAY, zone))
             mine, until = list[Point](), time.monotonic() + MOST_S
@@ -137,8 +141,11 @@ class CohortStage:
     def _points(self, client: Any, query: Query, now_ms: int, generation: int) -> Iterable[Point]:
         assert self._stood is not None
         zone = self._config.reporting_zone
+        if query.day not in self._stood:
+            self._stood[query.day] = self._load(client, query.day)
+        of_day = self._stood[query.day]
         for tenant, by, value, rows in client.query(query.metric.sql(query.day, zone)).result_rows:
-            stood = self._stood.get((tenant, query.metric.name, by, query.day))
+            stood = of_day.get((tenant, query.metric.name, by, query.day))
             point = point_of(query, (tenant, by, value, rows), stood, now_ms=now_ms, zone=zone, generation=generation)
             if point is not None:
                 yield point
@@ -172,12 +179,12 @@ class CohortStage:
         [(stored,)] = client.query(STORED).result_rows
         return int(stored or 0) >= end
 
-    def _load(self, client: Any) -> dict[Place, Stood]:
+    def _load(self, client: Any, day: int) -> dict[Place, Stood]:
+        """What stands published of a day. The store has all of it: nothing of the day was sent since it was known to."""
         names = ", ".join(f"'{name}'" for name in COHORTS)
-        rows = client.query(STOOD.format(zone=self._config.reporting_zone, names=names)).result_rows
-        return {
-            (t, kpi, by, day): Stood(revision, value, bool(final)) for t, kpi, by, day, revision, value, final in rows
-        }
+        start_ms = bucket_start_ms(day, DAY, self._config.reporting_zone)
+        rows = client.query(STOOD.format(names=names, start_ms=start_ms)).result_rows
+        return {(t, kpi, by, day): Stood(revision, value, bool(final)) for t, kpi, by, revision, value, final in rows}
 
     def _connect(self) -> Any:
         import clickhouse_connect

@@ -57,7 +57,7 @@ class Alerting:
         stack.run("rules", str(folder / "targets"))
         (folder / "targets.json").write_text((folder / "targets" / "targets.json").read_text())
         config = re.sub(
-            r"(scrape|evaluation)_interval: 15s", r"\1_interval: 1s", (FOLDER / "prometheus.yml").read_text()
+            r"(scrape|evaluation)_interval: 5s", r"\1_interval: 1s", (FOLDER / "prometheus.yml").read_text()
         )
         (folder / "prometheus.yml").write_text(re.sub(r"alerting:.*?\n\n", "", config, flags=re.DOTALL))
         self.port = free_port()

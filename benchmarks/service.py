@@ -1,0 +1,225 @@
+"""`make bench-service`: how long things take in a whole stack under load, and what more users and measures cost.
+
+In: `python -m benchmarks.service [--quick]`.
+Out: benchmarks/service.json; its section of docs/benchmarks.md.
+Never: a percentile of fewer than a hundred canaries, but in --quick.
+
+A canary is one page view of a tenant of its own, so that nothing but it can have caused its row and its point.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from footlights import Client
+
+from benchmarks.broker import broker
+from benchmarks.page import write_page
+from benchmarks.stack import KEY, Stack, stack
+from benchmarks.worker import registry, run_worker
+from infra.embedded.ports import free_port
+from infra.embedded.tether import tethered
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "service.json"
+RATE, CANARIES, CANARY_S, DAY_EVENTS = 2_000, 150, 0.8, 300_000
+USERS, MEASURES, GROWTH_EVENTS = (10_000, 100_000, 1_000_000, 3_000_000), (10, 30, 60, 120), 150_000
+SETTINGS = {
+    "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_COLLECTOR": "false", "FOOTLIGHTS_MONITOR": "false",
+}  # fmt: skip
+TOOK = """
+SELECT tenant_id, min(at) AS at_ms FROM (
+    SELECT tenant_id, toUnixTimestamp64Milli({clock}) AS at FROM {table} WHERE startsWith(tenant_id, 'canary-') {more})
+GROUP BY tenant_id
+"""
+
+
+def main() -> int:
+    """Measure, write, print."""
+    words = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
+    words.add_argument("--quick", action="store_true", help="small and short, for development; writes nothing")
+    quick = words.parse_args().quick
+    found = {
+        **whole(20 if quick else CANARIES, 20_000 if quick else DAY_EVENTS),
+        **growth(
+            USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
+        ),
+    }
+    print(json.dumps(found, indent=2))
+    if not quick:
+        RESULTS.write_text(json.dumps(found, indent=2) + "\n")
+        write_page()
+    return 0
+
+
+def whole(canaries: int, day_events: int) -> dict[str, Any]:
+    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with a day of state."""
+    with stack(**SETTINGS) as held:
+        # A day of state first: minutes of a day, and its people.
+        held.run("simulate", "--events", str(day_events), "--speed", "20000", "--seed", "5", "--source", "a-day")
+        held.run("wait", "--idle", "--timeout", "300")
+        load = subprocess.Popen(
+            tethered([sys.executable, "-m", "infra.cli.main", "simulate", "--rate", str(RATE), "--seed", "6",
+                      "--events", str(int(RATE * (canaries + 20) * CANARY_S))]),
+            env=held.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(5)
+        sent = send_canaries(held, canaries)
+        load.wait()
+        held.run("wait", "--idle", "--timeout", "120")
+        out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
+        out["checkpoint_s"] = checkpoints(held)
+        if alert := alert_after(held):
+            out["alert_s"] = alert
+        out["recovery"] = {"events_of_the_day": day_events, **recovery(held)}
+        return out
+
+
+def connected(held: Stack, tenant: str) -> Client:
+    """A service of the stack."""
+    at = held.json("status")["addresses"]
+    return Client(
+        bootstrap_servers=at["kafka"], schema_registry=at["schema_registry"], source="canary", tenant_id=tenant,
+        pseudonym_key=KEY, cache_dir=held.folder / "canary", spool_dir=held.folder / "canary" / tenant, obey_consents=False,
+    )  # fmt: skip
+
+
+def send_canaries(held: Stack, number: int) -> dict[str, int]:
+    """When each was sent, epoch milliseconds, by its tenant."""
+    sent = {}
+    clients = [connected(held, f"canary-{n}") for n in range(number)]
+    for n, client in enumerate(clients):
+        began = time.monotonic()
+        sent[f"canary-{n}"] = int(time.time() * 1000)
+        client.page("/canary", user_id="canary")
+        client.flush(5)
+        time.sleep(max(0.0, CANARY_S - (time.monotonic() - began)))
+    for client in clients:
+        client.close()
+    return sent
+
+
+def latencies(held: Stack, sent: dict[str, int]) -> dict[str, dict[str, float]]:
+    """Seconds from the moment of a canary to its stored row, its point, and its point in the store."""
+    of_kpi = "AND kpi = 'page_views' AND window = '1m'"
+    asked = {
+        "event stored": ("_inserted_at", "footlights.events_interaction", ""),
+        "point published": ("published_at", "footlights.kpi_points", of_kpi),
+        "point queryable": ("_inserted_at", "footlights.kpi_points", of_kpi),
+    }
+    out = {}
+    for what, (clock, table, more) in asked.items():
+        rows = held.rows(TOOK.format(clock=clock, table=table, more=more))
+        took = sorted((row["at_ms"] - sent[row["tenant_id"]]) / 1000 for row in rows)
+        if len(took) != len(sent):
+            raise RuntimeError(f"{len(sent) - len(took)} canaries were lost on the way to: {what}")
+        out[what] = {"p50": statistics.median(took), "p95": took[int(len(took) * 0.95)], "max": took[-1]}
+    return out
+
+
+def checkpoints(held: Stack) -> dict[str, float]:
+    """Time of checkpoints of the worker, acknowledgements included: the bucket in which the percentile lies."""
+    buckets: dict[float, float] = {}
+    for url in held.json("status")["addresses"]["metrics"]:
+        for sample in held.samples(url):
+            if sample.name == "footlights_stream_checkpoint_seconds_bucket":
+                buckets[float(sample.labels["le"])] = sample.value
+    total = max(buckets.values())
+    bound = {f"p{p}_at_most": min(le for le, n in buckets.items() if n >= total * p / 100) for p in (50, 99)}
+    return {"checkpoints": total, **bound}
+
+
+def alert_after(held: Stack) -> dict[str, float] | None:
+    """Seconds from the first failed payment until Prometheus, as it is shipped, holds the alert to be true; None without one.
+
+    How long it must stay true before somebody is woken is each rule's own `for`.
+    """
+    prometheus = shutil.which("prometheus")
+    if prometheus is None:
+        return None
+    folder, port = held.folder / "prometheus", free_port()
+    held.run("rules", str(folder))
+    url = f"http://127.0.0.1:{port}/api/v1/alerts"
+    words = [prometheus, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}",
+             f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
+    shutil.copy(HERE.parent / "infra" / "prometheus" / "prometheus.yml", folder)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(tethered(words), stdout=log, stderr=log)
+    try:
+        took = []
+        time.sleep(15)
+        for number in range(5):
+            with connected(held, f"outage-{number}") as client:
+                for n in range(50):
+                    client.payment_failed(user_id=f"u{n}", order_id=f"o{n}", reason="declined")
+                began = time.monotonic()
+                while not _told(url, f"outage-{number}") and time.monotonic() - began < 120:
+                    time.sleep(0.2)
+                took.append(time.monotonic() - began)
+        return {"median": statistics.median(took), "max": max(took)}
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _told(url: str, tenant: str) -> bool:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        alerts = json.loads(opener.open(url, timeout=5).read())["data"]["alerts"]
+    except OSError:
+        return False
+    return any(
+        a["labels"]["alertname"] == "PaymentFailureRatioHigh" and a["labels"].get("tenant") == tenant for a in alerts
+    )
+
+
+def recovery(held: Stack) -> dict[str, float]:
+    """Seconds from SIGKILL of the only worker, and from its successor's start, to the first point after it."""
+    with connected(held, "canary-after") as client:
+        killed = time.time()
+        os.kill(held.process("worker-1")["pid"], signal.SIGKILL)
+        client.page("/canary", user_id="canary")
+        sql = TOOK.format(clock="published_at", table="footlights.kpi_points", more="AND tenant_id = 'canary-after'")
+        deadline = time.monotonic() + 120
+        while not (rows := held.rows(sql)):
+            if time.monotonic() > deadline:
+                raise RuntimeError("no point after the worker was killed")
+            time.sleep(0.2)
+    import psutil
+
+    started = psutil.Process(held.process("worker-1")["pid"]).create_time()
+    at = rows[0]["at_ms"] / 1000
+    return {"from_kill_s": round(at - killed, 2), "from_start_s": round(at - started, 2)}
+
+
+def growth(users: tuple[int, ...], measures: tuple[int, ...], events: int) -> dict[str, Any]:
+    """Microseconds of CPU an event, with more and more people who each come once, and with more and more measures."""
+    usual: dict[str, Any] = {"stages": "measures", "min_rows": 2_000}
+    by_users, by_measures = {}, {}
+    with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder:
+        for number in users:
+            count = max(events, number)
+            with broker() as own, registry(own) as url:
+                spent = run_worker(own, url, Path(folder), {"interaction": count}, users=number, in_turn=True, **usual)
+            by_users[str(number)] = {"events": count, "us": round(spent.us, 2), "rss_mib": round(spent.rss_mib, 1)}
+        for number in measures:
+            with broker() as own, registry(own) as url:
+                spent = run_worker(
+                    own, url, Path(folder), {"performance": events}, measures=str(number), users=100_000, **usual
+                )
+            by_measures[str(number)] = {"us": round(spent.us, 2), "rss_mib": round(spent.rss_mib, 1)}
+    return {"by_users": by_users, "by_measures": by_measures}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
