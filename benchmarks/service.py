@@ -21,21 +21,24 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
 from footlights import Client
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.broker import broker
 from benchmarks.page import write_page
-from benchmarks.stack import KEY, Stack, stack
 from benchmarks.worker import registry, run_worker
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
+from tests.torture.platform import COMMAND, Platform
 
+KEY = "b" * 32
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "service.json"
 RATE, CANARIES, CANARY_S, DAY_EVENTS = 2_000, 150, 0.8, 300_000
 USERS, MEASURES, GROWTH_EVENTS = (10_000, 100_000, 1_000_000, 3_000_000), (10, 30, 60, 120), 150_000
 SETTINGS = {
-    "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_COLLECTOR": "false", "FOOTLIGHTS_MONITOR": "false",
+    "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_PSEUDONYM_KEY": KEY
 }  # fmt: skip
 TOOK = """
 SELECT tenant_id, min(at) AS at_ms FROM (
@@ -64,28 +67,37 @@ def main() -> int:
 
 def whole(canaries: int, day_events: int) -> dict[str, Any]:
     """Latencies under load, the pause of checkpoints, the way to an alert, recovery with a day of state."""
-    with stack(**SETTINGS) as held:
-        # A day of state first: minutes of a day, and its people.
-        held.run("simulate", "--events", str(day_events), "--speed", "20000", "--seed", "5", "--source", "a-day")
-        held.run("wait", "--idle", "--timeout", "300")
-        load = subprocess.Popen(
-            tethered([sys.executable, "-m", "infra.cli.main", "simulate", "--rate", str(RATE), "--seed", "6",
-                      "--events", str(int(RATE * (canaries + 20) * CANARY_S))]),
-            env=held.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(5)
-        sent = send_canaries(held, canaries)
-        load.wait()
-        held.run("wait", "--idle", "--timeout", "120")
-        out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
-        out["checkpoint_s"] = checkpoints(held)
-        if alert := alert_after(held):
-            out["alert_s"] = alert
-        out["recovery"] = {"events_of_the_day": day_events, **recovery(held)}
-        return out
+    with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder:
+        held = Platform(Path(folder) / "data", SETTINGS)
+        held.up()
+        try:
+            return _measured(held, canaries, day_events)
+        finally:
+            held.down()
 
 
-def connected(held: Stack, tenant: str) -> Client:
+def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
+    # A day of state first: minutes of a day, and its people.
+    held.run("simulate", "--events", str(day_events), "--speed", "5000", "--seed", "5", "--source", "a-day")
+    held.run("wait", "--idle", "--timeout", "300")
+    load = subprocess.Popen(
+        tethered([*COMMAND, "simulate", "--rate", str(RATE), "--seed", "6",
+                  "--events", str(int(RATE * (canaries + 20) * CANARY_S))]),
+        env=held.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(5)
+    sent = send_canaries(held, canaries)
+    load.wait()
+    held.run("wait", "--idle", "--timeout", "120")
+    out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
+    out["checkpoint_s"] = checkpoints(held)
+    if alert := alert_after(held):
+        out["alert_s"] = alert
+    out["recovery"] = {"events_of_the_day": day_events, **recovery(held)}
+    return out
+
+
+def connected(held: Platform, tenant: str) -> Client:
     """A service of the stack."""
     at = held.json("status")["addresses"]
     return Client(
@@ -94,7 +106,7 @@ def connected(held: Stack, tenant: str) -> Client:
     )  # fmt: skip
 
 
-def send_canaries(held: Stack, number: int) -> dict[str, int]:
+def send_canaries(held: Platform, number: int) -> dict[str, int]:
     """When each was sent, epoch milliseconds, by its tenant."""
     sent = {}
     clients = [connected(held, f"canary-{n}") for n in range(number)]
@@ -109,7 +121,7 @@ def send_canaries(held: Stack, number: int) -> dict[str, int]:
     return sent
 
 
-def latencies(held: Stack, sent: dict[str, int]) -> dict[str, dict[str, float]]:
+def latencies(held: Platform, sent: dict[str, int]) -> dict[str, dict[str, float]]:
     """Seconds from the moment of a canary to its stored row, its point, and its point in the store."""
     of_kpi = "AND kpi = 'page_views' AND window = '1m'"
     asked = {
@@ -127,19 +139,20 @@ def latencies(held: Stack, sent: dict[str, int]) -> dict[str, dict[str, float]]:
     return out
 
 
-def checkpoints(held: Stack) -> dict[str, float]:
+def checkpoints(held: Platform) -> dict[str, float]:
     """Time of checkpoints of the worker, acknowledgements included: the bucket in which the percentile lies."""
     buckets: dict[float, float] = {}
     for url in held.json("status")["addresses"]["metrics"]:
-        for sample in held.samples(url):
-            if sample.name == "footlights_stream_checkpoint_seconds_bucket":
-                buckets[float(sample.labels["le"])] = sample.value
+        for family in text_string_to_metric_families(_get(url)):
+            for sample in family.samples:
+                if sample.name == "footlights_stream_checkpoint_seconds_bucket":
+                    buckets[float(sample.labels["le"])] = sample.value
     total = max(buckets.values())
     bound = {f"p{p}_at_most": min(le for le, n in buckets.items() if n >= total * p / 100) for p in (50, 99)}
     return {"checkpoints": total, **bound}
 
 
-def alert_after(held: Stack) -> dict[str, float] | None:
+def alert_after(held: Platform) -> dict[str, float] | None:
     """Seconds from the first failed payment until Prometheus, as it is shipped, holds the alert to be true; None without one.
 
     How long it must stay true before somebody is woken is each rule's own `for`.
@@ -173,9 +186,8 @@ def alert_after(held: Stack) -> dict[str, float] | None:
 
 
 def _told(url: str, tenant: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        alerts = json.loads(opener.open(url, timeout=5).read())["data"]["alerts"]
+        alerts = json.loads(_get(url))["data"]["alerts"]
     except OSError:
         return False
     return any(
@@ -183,11 +195,17 @@ def _told(url: str, tenant: str) -> bool:
     )
 
 
-def recovery(held: Stack) -> dict[str, float]:
+def _get(url: str) -> str:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    text: str = opener.open(url, timeout=5).read().decode()
+    return text
+
+
+def recovery(held: Platform) -> dict[str, float]:
     """Seconds from SIGKILL of the only worker, and from its successor's start, to the first point after it."""
     with connected(held, "canary-after") as client:
         killed = time.time()
-        os.kill(held.process("worker-1")["pid"], signal.SIGKILL)
+        os.kill(held.processes()["worker-1"]["pid"], signal.SIGKILL)
         client.page("/canary", user_id="canary")
         sql = TOOK.format(clock="published_at", table="footlights.kpi_points", more="AND tenant_id = 'canary-after'")
         deadline = time.monotonic() + 120
@@ -195,9 +213,7 @@ def recovery(held: Stack) -> dict[str, float]:
             if time.monotonic() > deadline:
                 raise RuntimeError("no point after the worker was killed")
             time.sleep(0.2)
-    import psutil
-
-    started = psutil.Process(held.process("worker-1")["pid"]).create_time()
+        started = psutil.Process(held.processes()["worker-1"]["pid"]).create_time()
     at = rows[0]["at_ms"] / 1000
     return {"from_kill_s": round(at - killed, 2), "from_start_s": round(at - started, 2)}
 
