@@ -1,6 +1,6 @@
 """The alerts of the pipeline's own health.
 
-In: the names of the metrics that workers, sinks and the monitor export.
+In: the names of the metrics that workers, sinks, collectors and the monitor export.
 Out: RULES, RECORDINGS.
 Never: an alert that nobody can act on: each has a runbook.
 """
@@ -74,6 +74,7 @@ def _growth(
 
 
 _VALUE = "{{ $value | humanize }}"
+_ANSWERS, _EVENTS = "footlights_collector_request_duration_seconds_count", "footlights_collector_events_total"
 RULES: tuple[Rule, ...] = (
     Rule(
         "Watchdog", "footlights-meta", "vector(1)", "0m", NONE, CAUSE, "Alerting works",
@@ -190,6 +191,39 @@ RULES: tuple[Rule, ...] = (
                 Series('footlights_stream_checkpoint_seconds_bucket{le="+Inf"}', 60, 60, counter=True),
             ),
             22, settle_minutes=25,
+        ),
+    ),
+    # The collector
+    Rule(
+        "CollectorUnavailable", "footlights-collector",
+        f'sum by (instance) (rate({_ANSWERS}{{status=~"5.."}}[5m])) / sum by (instance) (rate({_ANSWERS}[5m])) > 0.01', "5m", PAGE,
+        SYMPTOM, "{{ $value | humanizePercentage }} of requests to {{ $labels.instance }} are sent away",
+        "Browsers and services keep their events and come again; those that cannot keep them lose them.",
+        Proof(
+            (
+                Series(f'{_ANSWERS}{{route="/v1/batch",status="202",instance="c1"}}', 600, 600, counter=True),
+                Series(f'{_ANSWERS}{{route="/v1/batch",status="503",instance="c1"}}', 0, 60, counter=True),
+            ),
+            12, {"instance": "c1"},
+        ),
+    ),
+    _gauge(
+        "CollectorLogGrows", "footlights-collector", "footlights_collector_spool_bytes", "> 1e9", "5m", TICKET, SYMPTOM,
+        "{{ $value | humanize1024 }}B wait on the disk of {{ $labels.instance }}",
+        "Kafka does not take what the collector has answered for.", good=1e6, bad=2e9, labels="instance=c1",
+    ),
+    Rule(
+        "CollectorDrops", "footlights-collector",
+        f'sum by (code) (rate({_EVENTS}{{result="drop",code!="OPTED_OUT"}}[10m])) '
+        f"/ ignoring (code) group_left sum(rate({_EVENTS}[10m])) > 0.05",
+        "10m", TICKET, SYMPTOM, "{{ $value | humanizePercentage }} of events are refused as {{ $labels.code }}",
+        "A client sends what cannot be taken; it is told so, and the events are gone.",
+        Proof(
+            (
+                Series(f'{_EVENTS}{{result="ok",code="",instance="c1"}}', 600, 600, counter=True),
+                Series(f'{_EVENTS}{{result="drop",code="SCHEMA_VIOLATION",instance="c1"}}', 0, 100, counter=True),
+            ),
+            22, {"code": "SCHEMA_VIOLATION"}, settle_minutes=25,
         ),
     ),
     # ClickHouse
