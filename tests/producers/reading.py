@@ -45,9 +45,10 @@ def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
         assert message.error() is None
         topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
         assert topic is not None and partition is not None and offset is not None and value is not None
-        record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[topic], None)
         headers = {k: (v or b"").decode() for k, v in message.headers() or [] if isinstance(v, bytes)}
-        if record["source"] == source:
+        if headers.get("source") == source:  # others may have put there what cannot be read
+            record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[topic], None)
+            assert record["source"] == source
             key = message.key()
             assert isinstance(key, bytes)
             found.append(Read(topic, partition, key, headers, record, value))
