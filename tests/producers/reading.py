@@ -12,6 +12,7 @@ from typing import Any
 
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from footlights.names import REPORTS_TOPIC
 
 from schemas.topics import TOPICS
 
@@ -46,12 +47,12 @@ def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
         topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
         assert topic is not None and partition is not None and offset is not None and value is not None
         headers = {k: (v or b"").decode() for k, v in message.headers() or [] if isinstance(v, bytes)}
-        if headers.get("source") == source:  # others may have put there what cannot be read
+        if topic == REPORTS_TOPIC or headers.get("source") == source:  # others put there what cannot be read
             record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[topic], None)
-            assert record["source"] == source
-            key = message.key()
-            assert isinstance(key, bytes)
-            found.append(Read(topic, partition, key, headers, record, value))
+            if record["source"] == source:  # reports have no headers
+                key = message.key()
+                assert isinstance(key, bytes)
+                found.append(Read(topic, partition, key, headers, record, value))
         if offset + 1 >= ends[topic, partition][1]:
             left.discard((topic, partition))
     consumer.close()
