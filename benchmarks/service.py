@@ -174,7 +174,7 @@ def alert_after(held: Platform) -> dict[str, float] | None:
         for number in range(5):
             with connected(held, f"outage-{number}") as client:
                 for n in range(50):
-                    client.payment_failed(user_id=f"u{n}", order_id=f"o{n}", reason="declined")
+                    client.track("payment_failed", user_id=f"u{n}", order_id=f"o{n}")
                 began = time.monotonic()
                 while not _told(url, f"outage-{number}") and time.monotonic() - began < 120:
                     time.sleep(0.2)

@@ -21,6 +21,7 @@ from stream_apps import measures
 from stream_apps.batch_transport import batch_consumer, changelog_topic, configure, ensure_changelogs, faust_settings
 from stream_apps.config import StreamConfig
 from stream_apps.exits import crashing
+from stream_apps.memory import few_arenas, give_back
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +43,7 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
     )
     app = faust.App(**settings)
     configure(app, config.transport)
+    app.task(give_back)
     stages: list[Stage] = []
     if "measures" in config.stages:
         stages.append(measures.attach(app, config))
@@ -82,6 +84,7 @@ class Worker(faust.Worker):
 def run(config: StreamConfig) -> NoReturn:
     """Work until a signal comes; exit codes are 0, 70 (crash), 75 (no progress) and 78 (too many dead letters)."""
     config.data_dir.mkdir(parents=True, exist_ok=True)
+    few_arenas()
     with crashing("build"):
         app, stages = build(config)
         tables = {table.name: table.partitions for table in app.tables.values()}
