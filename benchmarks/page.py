@@ -86,7 +86,7 @@ def _service(found: dict[str, Any]) -> list[str]:
             "s (upper bound of its bucket)",
         ),
         (
-            "worker killed with a day of state: start of the next one → first point ≤ 10 s",
+            "worker killed with a day of state: start of the next one → state recovered ≤ 10 s",
             again["from_start_s"],
             10.0,
             "s",

@@ -10,6 +10,7 @@ A canary is one page view of a tenant of its own, so that nothing but it can hav
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -18,10 +19,10 @@ import sys
 import tempfile
 import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 from footlights import Client
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -80,6 +81,7 @@ def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
     # A day of state first: minutes of a day, and its people.
     held.run("simulate", "--events", str(day_events), "--speed", "5000", "--seed", "5", "--source", "a-day")
     held.run("wait", "--idle", "--timeout", "300")
+    before = checkpoints(held)
     load = subprocess.Popen(
         tethered([*COMMAND, "simulate", "--rate", str(RATE), "--seed", "6",
                   "--events", str(int(RATE * (canaries + 20) * CANARY_S))]),
@@ -90,7 +92,7 @@ def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
     load.wait()
     held.run("wait", "--idle", "--timeout", "120")
     out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
-    out["checkpoint_s"] = checkpoints(held)
+    out["checkpoint_s"] = percentiles({le: n - before[le] for le, n in checkpoints(held).items()})
     if alert := alert_after(held):
         out["alert_s"] = alert
     out["recovery"] = {"events_of_the_day": day_events, **recovery(held)}
@@ -139,17 +141,22 @@ def latencies(held: Platform, sent: dict[str, int]) -> dict[str, dict[str, float
     return out
 
 
-def checkpoints(held: Platform) -> dict[str, float]:
-    """Time of checkpoints of the worker, acknowledgements included: the bucket in which the percentile lies."""
+def checkpoints(held: Platform) -> dict[float, float]:
+    """Checkpoints of the worker so far that took at most so many seconds, acknowledgements included."""
     buckets: dict[float, float] = {}
     for url in held.json("status")["addresses"]["metrics"]:
         for family in text_string_to_metric_families(_get(url)):
             for sample in family.samples:
                 if sample.name == "footlights_stream_checkpoint_seconds_bucket":
                     buckets[float(sample.labels["le"])] = sample.value
+    return buckets
+
+
+def percentiles(buckets: dict[float, float]) -> dict[str, float]:
+    """The bounds of the buckets in which the percentiles lie."""
     total = max(buckets.values())
-    bound = {f"p{p}_at_most": min(le for le, n in buckets.items() if n >= total * p / 100) for p in (50, 99)}
-    return {"checkpoints": total, **bound}
+    bounds = {f"p{p}_at_most": min(le for le, n in buckets.items() if n >= total * p / 100) for p in (50, 99)}
+    return {"checkpoints": total, **bounds}
 
 
 def alert_after(held: Platform) -> dict[str, float] | None:
@@ -202,7 +209,7 @@ def _get(url: str) -> str:
 
 
 def recovery(held: Platform) -> dict[str, float]:
-    """Seconds from SIGKILL of the only worker, and from its successor's start, to the first point after it."""
+    """Seconds from SIGKILL of the only worker to the first point after it, and of its successor from start to recovered state."""
     with connected(held, "canary-after") as client:
         killed = time.time()
         os.kill(held.processes()["worker-1"]["pid"], signal.SIGKILL)
@@ -213,9 +220,13 @@ def recovery(held: Platform) -> dict[str, float]:
             if time.monotonic() > deadline:
                 raise RuntimeError("no point after the worker was killed")
             time.sleep(0.2)
-        started = psutil.Process(held.processes()["worker-1"]["pid"]).create_time()
-    at = rows[0]["at_ms"] / 1000
-    return {"from_kill_s": round(at - killed, 2), "from_start_s": round(at - started, 2)}
+        log = (held.folder / "logs" / "worker-1.log").read_text()
+    starts, ready = (
+        [datetime.fromisoformat(t) for t in re.findall(rf"timestamp='([^']+)'.*event='{event}'", log)]
+        for event in ("worker_starts", "kpi_stage_ready")
+    )
+    out = {"from_kill_s": rows[0]["at_ms"] / 1000 - killed, "from_start_s": (ready[-1] - starts[-1]).total_seconds()}
+    return {name: round(value, 2) for name, value in out.items()}
 
 
 def growth(users: tuple[int, ...], measures: tuple[int, ...], events: int) -> dict[str, Any]:
