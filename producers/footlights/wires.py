@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 from confluent_kafka import KafkaException, Producer
 
-from footlights.lines import Line, LineRecorder
+from footlights.lines import LineRecorder
 from footlights.posting import Poster
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
-from footlights.records import Encoded, Recorder
+from footlights.records import Recorder
 from footlights.refusals import Refusals, Told
 from footlights.registry import Schemas, SchemaUnavailable
 
@@ -221,6 +221,3 @@ def wire_of(
     if not api_key or not api_key.isascii() or not api_key.isprintable():
         raise ValueError("api_key must be a write key, as `footlights token --kind write` shows it")
     return HttpWire(collector.rstrip("/"), api_key)
-
-
-__all__ = ["Carrier", "Encoded", "HttpWire", "KafkaWire", "Line", "Record", "Wire", "producer_config", "wire_of"]
