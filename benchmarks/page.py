@@ -131,10 +131,15 @@ def _service(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def write_page() -> None:
-    """Write the page from what was measured last."""
+def newest() -> str:
+    """The page of what was measured last."""
     found = {p.stem: json.loads(p.read_text()) for p in HERE.glob("*.json")}
-    PAGE.write_text(page(found["results"], found.get("peers", {}), found.get("service", {})))
+    return page(found["results"], found.get("peers", {}), found.get("service", {}))
+
+
+def write_page() -> None:
+    """Write it."""
+    PAGE.write_text(newest())
 
 
 def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]) -> str:
