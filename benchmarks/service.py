@@ -36,7 +36,7 @@ from tests.torture.platform import COMMAND, Platform
 KEY = "b" * 32
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "service.json"
-RATE, CANARIES, CANARY_S, DAY_EVENTS = 2_000, 150, 0.8, 300_000
+RATE, CANARIES, CANARY_S, DAY_EVENTS = 2_000, 150, 0.8, 60_000
 USERS, MEASURES, GROWTH_EVENTS = (10_000, 100_000, 1_000_000, 3_000_000), (10, 30, 60, 120), 150_000
 SETTINGS = {
     "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_PSEUDONYM_KEY": KEY
@@ -79,8 +79,8 @@ def whole(canaries: int, day_events: int) -> dict[str, Any]:
 
 def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
     # A day of state first: minutes of a day, and its people.
-    held.run("simulate", "--events", str(day_events), "--speed", "5000", "--seed", "5", "--source", "a-day")
-    held.run("wait", "--idle", "--timeout", "300")
+    held.run("simulate", "--events", str(day_events), "--speed", "20000", "--seed", "5", "--source", "a-day")
+    held.run("wait", "--idle", "--timeout", "600", timeout=660)
     before = checkpoints(held)
     load = subprocess.Popen(
         tethered([*COMMAND, "simulate", "--rate", str(RATE), "--seed", "6",
@@ -90,7 +90,7 @@ def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
     time.sleep(5)
     sent = send_canaries(held, canaries)
     load.wait()
-    held.run("wait", "--idle", "--timeout", "120")
+    held.run("wait", "--idle", "--timeout", "240", timeout=260)
     out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
     out["checkpoint_s"] = percentiles({le: n - before[le] for le, n in checkpoints(held).items()})
     if alert := alert_after(held):
