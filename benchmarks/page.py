@@ -86,7 +86,7 @@ def _service(found: dict[str, Any]) -> list[str]:
             "s (upper bound of its bucket)",
         ),
         (
-            "worker killed with a day of state: start of the next one → state recovered ≤ 10 s",
+            "worker killed with those hours of state: start of the next one → state recovered ≤ 10 s",
             again["from_start_s"],
             10.0,
             "s",
@@ -101,7 +101,7 @@ def _service(found: dict[str, Any]) -> list[str]:
         "",
         f"Written by `make bench-service`: {found['canaries']} canaries, each of a tenant of its own, beside a load of",
         f"{found['load_events_per_s']:,} events a second, on two cores that all processes share. Before that",
-        f"a day of {again['events_of_the_day']:,} events went through.",
+        f"{again['events']:,} events of {again['hours_of_state']:.1f} hours went through in compressed time.",
         "",
         "| from … to, and the goal | measured | |",
         "|---|---|---|",

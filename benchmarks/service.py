@@ -36,11 +36,14 @@ from tests.torture.platform import COMMAND, Platform
 KEY = "b" * 32
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "service.json"
-RATE, CANARIES, CANARY_S, DAY_EVENTS = 2_000, 150, 0.8, 60_000
+RATE, CANARIES, CANARY_S, EARLIER = 2_000, 150, 0.8, 60_000
 USERS, MEASURES, GROWTH_EVENTS = (10_000, 100_000, 1_000_000, 3_000_000), (10, 30, 60, 120), 150_000
 SETTINGS = {
     "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_PSEUDONYM_KEY": KEY
 }  # fmt: skip
+SPAN = """
+SELECT dateDiff('second', min(occurred_at), max(occurred_at)) / 3600 AS hours FROM events_interaction WHERE source = 'earlier'
+"""
 TOOK = """
 SELECT tenant_id, min(at) AS at_ms FROM (
     SELECT tenant_id, toUnixTimestamp64Milli({clock}) AS at FROM {table} WHERE startsWith(tenant_id, 'canary-') {more})
@@ -54,7 +57,7 @@ def main() -> int:
     words.add_argument("--quick", action="store_true", help="small and short, for development; writes nothing")
     quick = words.parse_args().quick
     found = {
-        **whole(20 if quick else CANARIES, 20_000 if quick else DAY_EVENTS),
+        **whole(20 if quick else CANARIES, 20_000 if quick else EARLIER),
         **growth(
             USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
         ),
@@ -66,20 +69,20 @@ def main() -> int:
     return 0
 
 
-def whole(canaries: int, day_events: int) -> dict[str, Any]:
+def whole(canaries: int, earlier: int) -> dict[str, Any]:
     """Latencies under load, the pause of checkpoints, the way to an alert, recovery with a day of state."""
     with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder:
         held = Platform(Path(folder) / "data", SETTINGS)
         held.up()
         try:
-            return _measured(held, canaries, day_events)
+            return _measured(held, canaries, earlier)
         finally:
             held.down()
 
 
-def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
-    # A day of state first: minutes of a day, and its people.
-    held.run("simulate", "--events", str(day_events), "--speed", "20000", "--seed", "5", "--source", "a-day")
+def _measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
+    # Hours of state first, in compressed time.
+    held.run("simulate", "--events", str(earlier), "--speed", "2000", "--seed", "5", "--source", "earlier")
     held.run("wait", "--idle", "--timeout", "600", timeout=660)
     before = checkpoints(held)
     load = subprocess.Popen(
@@ -95,7 +98,8 @@ def _measured(held: Platform, canaries: int, day_events: int) -> dict[str, Any]:
     out["checkpoint_s"] = percentiles({le: n - before[le] for le, n in checkpoints(held).items()})
     if alert := alert_after(held):
         out["alert_s"] = alert
-    out["recovery"] = {"events_of_the_day": day_events, **recovery(held)}
+    [span] = held.rows(SPAN)
+    out["recovery"] = {"events": earlier, "hours_of_state": round(span["hours"], 1), **recovery(held)}
     return out
 
 
