@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def whole(canaries: int, earlier: int) -> dict[str, Any]:
-    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with a day of state."""
+    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with hours of state."""
     with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder:
         held = Platform(Path(folder) / "data", SETTINGS)
         held.up()

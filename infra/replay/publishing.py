@@ -60,8 +60,7 @@ def connect_to(
     *,
     source: str,
     tenant: str = "default",
-    pseudonym_key: str | bytes | None = None,
-    pseudonymiser: Pseudonymiser | None = None,
+    pseudonymiser: Pseudonymiser,
     cache_dir: str | Path | None = None,
 ) -> Connect:
     """A way to connect with the SDK's own client; it publishes even where ANALYTICS_ENABLED silences services."""
@@ -72,7 +71,6 @@ def connect_to(
             schema_registry=schema_registry,
             source=source,
             tenant_id=tenant,
-            pseudonym_key=pseudonym_key,
             pseudonymiser=pseudonymiser,
             cache_dir=cache_dir,
             # A refusal for want of room would stand in the ledger; waiting costs nothing here.

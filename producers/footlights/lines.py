@@ -22,8 +22,8 @@ from footlights.checks import (
     properties_text,
 )
 from footlights.ids import fresh_uuid7, record_key
-from footlights.outcome import Money, Refusal
-from footlights.records import CONTEXT
+from footlights.outcome import Money
+from footlights.records import checked_context, put_amount
 from footlights.scrubber import scrub_properties
 
 TOPIC: Final = b"collector"
@@ -85,14 +85,11 @@ class LineRecorder:
         if automatic:
             event["automatic"] = True
         if amount is not None:
-            if not isinstance(amount, Money):
-                raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
-            fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+            put_amount(fields, amount)
         for name, value in fields.items():
             if name in RANGES:
                 checked_field(name, "long", value)
-        told = _context(context)
-        if told:
+        if context and (told := checked_context(context)):
             event["context"] = told
         inner: Mapping[str, Any] = {
             **(properties or {}),
@@ -104,13 +101,3 @@ class LineRecorder:
         text = f'{json.dumps(event)[:-1]}, "properties": {properties_text(inner)}}}'
         identity = event.get("user_id") or event.get("anonymous_id") or own_id
         return Line(TOPIC, record_key(self._tenant_id, identity), text.encode(), own_id)
-
-
-def _context(context: Mapping[str, str | None] | None) -> dict[str, str]:
-    told: dict[str, str] = {}
-    for name, value in (context or {}).items():
-        if name not in CONTEXT:
-            raise Refusal("INVALID_FIELD", f"context has {', '.join(CONTEXT)}, not this one")
-        if value is not None:
-            told[name] = checked_field(name, "string", value)
-    return told

@@ -32,6 +32,24 @@ _FILLED = frozenset(
 NAMES_REMEMBERED, STAMPS_REMEMBERED = 1_024, 1_024
 
 
+def put_amount(fields: dict[str, Any], amount: object) -> None:
+    """Put an amount into its two columns."""
+    if not isinstance(amount, Money):
+        raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
+    fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+
+
+def checked_context(context: Mapping[str, str | None]) -> dict[str, str]:
+    """The columns of a context that have a value."""
+    told: dict[str, str] = {}
+    for name, value in context.items():
+        if name not in CONTEXT:
+            raise Refusal("INVALID_FIELD", f"context has {', '.join(CONTEXT)}, not this one")
+        if value is not None:
+            told[name] = checked_field(name, "string", value)
+    return told
+
+
 class Encoded(NamedTuple):
     """A record without its sequence, whose piece is `pieces[place]`."""
 
@@ -143,9 +161,7 @@ class Recorder:
             pseudonym = self._passing(self._tenant_id, checked_id("session_id", session_id) or "")
             pieces[form.columns["session_id"].index] = form.columns["session_id"].prefix + text(pseudonym)
         if amount is not None:
-            if not isinstance(amount, Money):
-                raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
-            fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+            put_amount(fields, amount)
         if original_id is not None:
             fields["original_id"] = original_id
         if self._redacted is not None:
@@ -202,11 +218,9 @@ class Recorder:
                 self._identify(pieces, column, value)
             else:
                 pieces[column.index] = column.encode(value)
-        for name, value in (context or {}).items():
-            if name not in CONTEXT:
-                raise Refusal("INVALID_FIELD", f"context has {', '.join(CONTEXT)}, not this one")
-            if value is not None:
-                pieces[form.columns[name].index] = form.columns[name].encode(checked_field(name, "string", value))
+        if context:
+            for name, value in checked_context(context).items():
+                pieces[form.columns[name].index] = form.columns[name].encode(value)
         return rest
 
     def _form(self, event_name: str) -> _Form:

@@ -16,6 +16,7 @@ from confluent_kafka.cimpl import NewTopic
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from footlights import HmacPseudonymiser
 
 from infra.replay.publishing import Connect, connect_to
 from infra.replay.run import ReplayConfig, replay
@@ -45,7 +46,8 @@ def topics(kafka: str, registry_url: str) -> list[str]:
 
 
 def connect(kafka: str, registry_url: str, folder: Path, source: str) -> Connect:
-    return connect_to(kafka, registry_url, source=source, pseudonym_key="k" * 32, cache_dir=folder)
+    key = HmacPseudonymiser(b"k" * 32)
+    return connect_to(kafka, registry_url, source=source, pseudonymiser=key, cache_dir=folder)
 
 
 def records_of(kafka: str, registry_url: str, topics: list[str], source: str) -> list[tuple[str, int, dict[str, Any]]]:
