@@ -40,6 +40,8 @@ _ARGUMENTS = (
 )  # fmt: skip
 #: Wait of a process that ends: what is left stays in the spool for the next one.
 EXIT_FLUSH_S = 3.0
+#: Longest wait of a fork for the connections of a client that has just started.
+FORK_WAIT_S = 1.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
 _ABANDONED: list[object] = []  # what belongs to the parent process and a child must neither use nor destroy
@@ -361,13 +363,25 @@ class Client(BusinessEvents):
             raise refusal from cause
         return Outcome("refused", refusal.reason, refusal.detail)
 
-    def _after_fork(self) -> None:
-        # As little as can be: a lock that another thread of the parent held stays held in this process.
+    def _before_fork(self, deadline: float) -> None:
+        if self._relay:
+            self._relay.settle(deadline)
+            self._refusals.settle(deadline)
+
+    def _after_fork(self) -> None:  # as little as can be: a lock that another thread of the parent held stays held here
         _ABANDONED.extend((self._relay, self._refusals, self._wire.renew()))
         if self._relay:
             self._relay.abandon()
         _OPEN.discard(self)
         self._begin()
+
+
+def _before_fork() -> None:
+    # The C library's lookup of addresses holds a lock that no child is freed of (glibc's check_pf): a child that is forked while a
+    # thread connects could not connect itself. Connections are made once, so a fork waits for those that are being made.
+    deadline = time.monotonic() + FORK_WAIT_S
+    for client in list(_CLIENTS):
+        client._before_fork(deadline)
 
 
 def _after_fork_in_child() -> None:
@@ -380,7 +394,7 @@ def _close_all() -> None:
         client.close(EXIT_FLUSH_S)
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
 
 __all__ = ["CONTEXT", "Client"]

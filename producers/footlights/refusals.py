@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import fastavro
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from footlights.ids import record_key
 from footlights.names import CONSENTS_TOPIC
@@ -23,6 +23,7 @@ from footlights.registry import Schemas
 #: Event that says so; it is always taken.
 CONSENT_CHANGED = "consent_changed"
 WAIT_S, AGAIN_S, STOP_S = 0.25, 5.0, 0.6
+COORDINATOR_S = 0.5
 #: What this process was told holds against older records of the topic until it comes back from there, or for so long.
 OWN_WORD_S = 60.0
 #: Settings of the host's producer that any client of its Kafka needs.
@@ -37,6 +38,9 @@ class Told:
 
     def start(self) -> None:
         """Begin to follow what others were told, where there is something to follow; once."""
+
+    def settle(self, deadline: float) -> None:
+        """Wait until connections are made; asked before a fork."""
 
     def stop(self) -> None:
         """Follow no more."""
@@ -56,13 +60,14 @@ class Refusals(Told):
             "group.id": "footlights-consents",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
             "topic.metadata.refresh.interval.ms": 10_000,
             "fetch.wait.max.ms": 5_000,
             "log_level": 0,
         }
         self._schemas = schemas
         self._own: dict[bytes, tuple[str, float]] = {}
-        self._stop = threading.Event()
+        self._stop, self._settled = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -70,6 +75,11 @@ class Refusals(Told):
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="footlights-refusals", daemon=True)
             self._thread.start()
+
+    def settle(self, deadline: float) -> None:
+        """Wait until the topic is read to its end for the first time; once, if that cannot be."""
+        if self._thread is not None and not self._settled.wait(max(0.0, deadline - time.monotonic())):
+            self._settled.set()
 
     def stop(self) -> None:
         """Follow no more."""
@@ -95,12 +105,20 @@ class Refusals(Told):
             consumer.assign([TopicPartition(CONSENTS_TOPIC, 0, OFFSET_BEGINNING)])
             while not self._stop.is_set():
                 for message in consumer.consume(500, WAIT_S):
-                    value = message.value()
-                    if message.error() is None and isinstance(value, bytes) and len(value) > 5:
+                    value, error = message.value(), message.error()
+                    if error is None and isinstance(value, bytes) and len(value) > 5:
                         self._take(value)
+                    elif error is not None and error.code() == KafkaError._PARTITION_EOF and not self._settled.is_set():
+                        self._coordinator(consumer)
+                        self._settled.set()
         finally:
             with contextlib.suppress(KafkaException, RuntimeError):
                 consumer.close()
+
+    def _coordinator(self, consumer: Consumer) -> None:
+        """Wait for the group's coordinator, the last address that librdkafka looks up; nothing is asked of it."""
+        with contextlib.suppress(KafkaException):
+            consumer.committed([TopicPartition(CONSENTS_TOPIC, 0)], COORDINATOR_S)
 
     def _take(self, value: bytes) -> None:
         schema = self._schemas.by_id(int.from_bytes(value[1:5], "big"))

@@ -97,7 +97,7 @@ class Relay:
         self._sync_every_s = sync_every_s
         self._producer = wire.connect()
         self._generation, self._pause_s = 0, 0.0
-        self._fatal = self._looked = False
+        self._fatal = self._looked = self._settled = False
         self._stop = threading.Event()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
         self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
@@ -123,6 +123,12 @@ class Relay:
         while (left := self.waiting) and time.monotonic() < deadline:
             time.sleep(0.002)
         return left
+
+    def settle(self, deadline: float) -> None:
+        """Wait until a new connection has carried what was there for it; asked before a fork, and waits once for a connection."""
+        while not self._settled and threading.current_thread() is not self._thread:
+            self._settled = not self.waiting or time.monotonic() > deadline
+            time.sleep(0 if self._settled else 0.001)
 
     def consent(self, key: bytes, message_id: str, *, allowed: bool) -> None:
         """Tell the topic of consents at once; the event that says the same is in the spool, and the stream tells it again."""
@@ -263,7 +269,7 @@ class Relay:
         self._pause_s = 0.0
         self._producer.purge()
         self._producer = self._wire.connect()
-        self._fatal = False
+        self._fatal = self._settled = False
         for sending in list(self._sendings):
             sending.again()
 

@@ -1,7 +1,7 @@
 """A service that forks while it tracks: `python -m tests.producers.forking_app KAFKA REGISTRY FOLDER CHILDREN EACH`.
 
 In: addresses, a folder.
-Out: exit 0 when the parent and every child saw all of theirs acknowledged.
+Out: exit 0 when the parent and every child saw all of theirs acknowledged; 2 when a fork did not wait for a new connection.
 Never: anything else in the process: the test's own holds an engine whose memory allocator does not survive a fork.
 """
 
@@ -18,7 +18,7 @@ def main() -> int:
         bootstrap_servers=kafka, schema_registry=registry, source="forks", pseudonym_key="k" * 32, cache_dir=folder
     )
     client.track("page_view", user_id="parent")
-    pids = []
+    pids: list[int] = []
     for _ in range(int(children)):
         pid = os.fork()
         if not pid:
@@ -28,6 +28,8 @@ def main() -> int:
                 code = 0 if taken == int(each) and client.close(60) == 0 else 1
             finally:
                 os._exit(code)
+        if not pids and client.waiting:
+            return 2
         pids.append(pid)
     ended = [os.waitpid(pid, 0)[1] for pid in pids]
     client.track("page_view", user_id="parent")

@@ -6,6 +6,7 @@ import inspect
 import json
 import os
 import pkgutil
+import time
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,3 +186,14 @@ def test_the_public_surface_changes_on_purpose_only() -> None:
 @pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(footlights.__path__)])
 def test_examples_in_docstrings(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"footlights.{name}")).failed == 0
+
+
+def test_a_fork_waits_once_for_a_connection_that_does_not_come(cached: Path) -> None:
+    held = client(cached)
+    assert held.track("page_view")
+    begun = time.monotonic()
+    held._before_fork(begun + 0.2)
+    assert time.monotonic() >= begun + 0.2
+    begun = time.monotonic()
+    held._before_fork(begun + 60)
+    assert time.monotonic() < begun + 30
