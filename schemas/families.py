@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 FAMILY_NAMES = ("interaction", "commerce", "listing", "attendance", "feedback", "performance", "account")
-INTERNAL_NAMES = ("partial", "kpi_point", "dead_letter", "producer_report", "consent")
+INTERNAL_NAMES = ("partial", "kpi_point", "dead_letter", "producer_report", "consent", "session")
 
 #: Kinds of a column as the predicates, decoders and tables know them.
 STRING, LONG, DOUBLE, BOOLEAN, BYTES = "string", "long", "double", "boolean", "bytes"

@@ -1,6 +1,6 @@
 """Sessions of people as SQL over the events: a function of the rows, whatever the order in which they came.
 
-In: a condition on occurred_at.
+In: a condition on the rows.
 Out: a query.
 Never: a bot's record, or a session that is cut at midnight: it counts where it began.
 
@@ -9,17 +9,22 @@ Records of a person no more than 30 minutes apart are one visit; after 24 hours 
 
 DATABASE = "footlights"
 #: A break of 30 minutes ends a session, and so does its 24th hour.
-_IDLE_S, _CAP_S = 1_800, 86_400
+IDLE_S, CAP_S = 1_800, 86_400
+#: A round over people's records looks back so far behind the one before: inserts and clocks are not of one moment.
+ROUND_OVERLAP_S = 30
+#: Who a record of a person is of.
+PERSON = "coalesce(user_id, anonymous_id)"
 
 
 def sessions_sql(where: str) -> str:
-    """Sessions of the people's records that a condition on occurred_at chooses.
+    """Sessions of the people's records that a condition on tenant_id, PERSON and occurred_at chooses.
 
-    Columns: tenant_id, person, started_at, ended_at, length_s, records, page_views, purchases, crashes, engaged.
+    Columns: tenant_id, person, started_at, ended_at, run_started_at, length_s, records, page_views, purchases, crashes, engaged. An
+    unbroken run of records, which begins at `run_started_at`, is cut every 24 hours.
     """
     actors = " UNION ALL ".join(
-        f"SELECT tenant_id, coalesce(user_id, anonymous_id) AS person, occurred_at, event_name, {crash} AS crash "
-        f"FROM {DATABASE}.events_{family} WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL "
+        f"SELECT tenant_id, {PERSON} AS person, occurred_at, event_name, {crash} AS crash "
+        f"FROM {DATABASE}.events_{family} WHERE _excluded = '' AND NOT automatic AND {PERSON} IS NOT NULL "
         f"AND {where}"
         for family, crash in (
             ("interaction", "0"), ("commerce", "0"), ("attendance", "0"), ("feedback", "0"),
@@ -28,7 +33,7 @@ def sessions_sql(where: str) -> str:
     )  # fmt: skip
     begins = (
         "SELECT *, toUInt8(row_number() OVER w = 1 OR dateDiff('millisecond', lagInFrame(occurred_at) OVER w, occurred_at) > "
-        f"{_IDLE_S * 1000}) AS starts FROM ({actors}) "
+        f"{IDLE_S * 1000}) AS starts FROM ({actors}) "
         "WINDOW w AS (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
     )
     runs = (
@@ -36,13 +41,14 @@ def sessions_sql(where: str) -> str:
         f"FROM ({begins})"
     )
     cut = (
-        "SELECT *, intDiv(dateDiff('second', min(occurred_at) OVER (PARTITION BY tenant_id, person, run), occurred_at), "
-        f"{_CAP_S}) AS piece FROM ({runs})"
+        "SELECT *, min(occurred_at) OVER (PARTITION BY tenant_id, person, run) AS run_started_at, "
+        f"intDiv(dateDiff('second', run_started_at, occurred_at), {CAP_S}) AS piece FROM ({runs})"
     )
     return (
         "SELECT tenant_id, person, min(occurred_at) AS started_at, max(occurred_at) AS ended_at, "
+        "any(cut.run_started_at) AS run_started_at, "
         "dateDiff('millisecond', started_at, ended_at) / 1000 AS length_s, count() AS records, "
         "countIf(event_name = 'page_view') AS page_views, countIf(event_name = 'ticket_purchased') AS purchases, "
         "sum(crash) AS crashes, length_s > 10 OR page_views >= 2 OR purchases > 0 AS engaged "
-        f"FROM ({cut}) GROUP BY tenant_id, person, run, piece"
+        f"FROM ({cut}) AS cut GROUP BY tenant_id, person, run, piece"
     )

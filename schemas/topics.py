@@ -52,6 +52,7 @@ _OTHERS = [
     Topic("kpi-points", INTERNAL["kpi_point"], "tenant_id, kpi, window, by", 1, 7 * DAY_MS),
     Topic("dead-letters", INTERNAL["dead_letter"], "topic, partition, offset", 1, 30 * DAY_MS),
     Topic("producer-reports", INTERNAL["producer_report"], "producer_id", 1, 30 * DAY_MS),
+    Topic("sessions", INTERNAL["session"], "tenant_id, person", 1, 7 * DAY_MS),
     # A history for as long as events can be read again, so that a replay decides as the first reading did; then what was last said.
     Topic(
         "consents", INTERNAL["consent"], "tenant_id, subject", 1, -1, "compact",

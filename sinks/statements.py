@@ -18,7 +18,10 @@ from sinks.table import DATABASE, quoted
 from sinks.tables import COUNTS, TYPES
 
 #: Tables of the topics that carry no events.
-INTERNAL_TABLES = {"kpi-points": "kpi_points", "dead-letters": "dead_letters", "producer-reports": "producer_reports"}
+INTERNAL_TABLES = {
+    "kpi-points": "kpi_points", "dead-letters": "dead_letters", "producer-reports": "producer_reports",
+    "sessions": "session_versions",
+}  # fmt: skip
 DUPLICATE_COLUMNS = {
     "offset": "UInt64", "message_id": "String", "first_offset": "UInt64", "tenant_id": "String", "source": "String",
     "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "occurred_at_ms": "Int64",

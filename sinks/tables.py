@@ -154,6 +154,22 @@ PRODUCER_REPORTS = Table(
     order_by="(tenant_id, source, producer_id)",
     engine="ReplacingMergeTree(last_sequence)",
 )
+SESSION_VERSIONS = Table(
+    "session_versions",
+    "Every published state of every session, rounds' notes among them; read the view sessions.",
+    (
+        *_timed(INTERNAL["session"]),
+        *PLACE,
+        Column(
+            "version", "UInt64", "Generation, then clock of the worker: of two states the greater is newer.",
+            "MATERIALIZED bitOr(bitShiftLeft(toUInt64(generation), 44), toUInt64(toUnixTimestamp64Milli(published_at)))",
+        ),
+    ),
+    order_by="(tenant_id, person, started_at)",
+    engine="ReplacingMergeTree(version)",
+    partition_by="toYYYYMM(started_at)",
+    expires="_inserted_at",
+)  # fmt: skip
 DUPLICATES = Table(
     "duplicates",
     "Records whose message_id already stood at a smaller offset of the same partition.",
@@ -274,7 +290,7 @@ EVENTS: dict[str, Table] = {family.topic: _events(family) for family in FAMILIES
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, DUPLICATES, WITHHELD, BATCHES, LEASES, USER_DAYS,
-        USER_FIRST_DAYS,        METRIC_DEFINITIONS, MIGRATIONS,
+        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, SESSION_VERSIONS, DUPLICATES, WITHHELD, BATCHES, LEASES,
+        USER_DAYS, USER_FIRST_DAYS, METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

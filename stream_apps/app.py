@@ -52,9 +52,9 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
 
         stages.append(kpis.attach(app, config))
         if config.clickhouse_url:
-            from stream_apps import cohorts
+            from stream_apps import cohorts, sessions
 
-            stages.append(cohorts.attach(app, config, kpis.GAUGES))
+            stages += [cohorts.attach(app, config, kpis.GAUGES), sessions.attach(app, config)]
     return app, stages
 
 

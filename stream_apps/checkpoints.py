@@ -27,7 +27,7 @@ from stream_apps.batch_transport import batch_consumer, loop_stalled
 from stream_apps.changelog import Changelog, delete, put
 from stream_apps.dead_letters import DeadLetters
 from stream_apps.failpoints import Failpoints
-from stream_apps.holdings import Held, Holdings
+from stream_apps.holdings import Ack, Held, Holdings
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Outgoing, Publisher
 from stream_apps.statements import Statements
@@ -83,10 +83,7 @@ class Checkpoints:
             if not due or loop_stalled(self._app):
                 return
             started = time.perf_counter()
-            acks = [ack for h in due for ack in h.acks]
-            writes = self._writes_of(due)
-            for h in due:
-                h.acks = []
+            writes, acks, due = await self._writes_of(due)
             self._pass("measures.before_checkpoint")
             await self._publisher.send(writes.told)
             self._pass("measures.published")
@@ -110,13 +107,20 @@ class Checkpoints:
     def _current(self, held: Held) -> bool:
         return held.batch is not None and batch_consumer(self._app).is_current(held.batch)
 
-    def _writes_of(self, due: Iterable[Held]) -> Writes:
-        writes, now_ms = Writes(), self._wall_ms()
+    async def _writes_of(self, due: Iterable[Held]) -> tuple[Writes, list[Ack], list[Held]]:
+        """What is to be written, what may be acknowledged then, and of which partitions: batches are taken between two of them."""
+        writes, acks, done, now_ms = Writes(), list[Ack](), list[Held](), self._wall_ms()
         for held in due:
-            self._add(writes, held, now_ms)
+            if self._holdings.holds(held) and self._current(held):
+                with metrics.CHECKPOINT_PAUSE_SECONDS.time():
+                    self._add(writes, held, now_ms)
+                acks += held.acks
+                held.acks = []
+                done.append(held)
+            await asyncio.sleep(0)
         metrics.CHECKPOINT_RECORDS.labels("measures").inc(len(writes.told))
         metrics.CHECKPOINT_RECORDS.labels("changelog").inc(len(writes.state) + len(writes.heads))
-        return writes
+        return writes, acks, done
 
     def _add(self, writes: Writes, held: Held, now_ms: int) -> None:
         place, partition, generation, topic = held.place, held.partition, held.generation, self._changelog.topic

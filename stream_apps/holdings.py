@@ -22,6 +22,8 @@ from stream_apps.compute.records import Records
 from stream_apps.compute.state import HotPool
 from stream_apps.dead_letters import Refused
 
+Ack = Callable[[], Awaitable[Any]]
+
 
 @dataclass
 class Held:
@@ -33,7 +35,7 @@ class Held:
     flushed_at: float
     generation: int
     batch: RecordBatch | None = None  # the last one taken, to ask whether it is still current
-    acks: list[Callable[[], Awaitable[Any]]] = field(default_factory=list)  # of the batches since the last checkpoint
+    acks: list[Ack] = field(default_factory=list)  # of the batches since the last checkpoint
     refused: list[Refused] = field(default_factory=list)
     said: list[dict[str, Any]] = field(
         default_factory=list

@@ -7,20 +7,17 @@ Never: a point before its checkpoint, or a committed offset of `measures` while 
 """
 
 import asyncio
-import io
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import fastavro
 import structlog
 from faust.types import AppT
 from prometheus_client import Counter, Gauge, Histogram
 
-from schemas.avro_batch import BatchDecoder, frame_header
-from schemas.families import INTERNAL
+from schemas.avro_batch import BatchDecoder
 from schemas.partials import HEAD
 from schemas.topics import TOPICS
 from stream_apps.batch_transport import (
@@ -46,12 +43,15 @@ from stream_apps.kpi_gauges import registered
 from stream_apps.measures import Gap
 from stream_apps.publisher import Outgoing, Publisher
 from stream_apps.registry import NotCached, Schemas
+from stream_apps.writer import RecordWriter
 
 log = structlog.get_logger(__name__)
 
 TABLE = "kpis"
 PLACE = Place("kpis", 0)
 SOURCE, TARGET = TOPICS["measures"], TOPICS["kpi-points"]
+#: Fields of a point's key.
+POINT_KEY = ("tenant_id", "kpi", "window", "by")
 QUIET_S = 1.2
 
 PARTIALS = Counter("footlights_kpi_partials_total", "Records of the measures topic read.", ["kind"])
@@ -76,22 +76,6 @@ class Stalled(RuntimeError):
     """The process stood still for longer than its session, and another worker may own the stage."""
 
 
-class PointWriter:
-    """Frames points as Avro."""
-
-    def __init__(self, schema_id: int) -> None:
-        self._schema = fastavro.parse_schema(INTERNAL["kpi_point"].schema)
-        self._header = frame_header(schema_id)
-
-    def __call__(self, point: Point) -> Outgoing:
-        """The Kafka record of a point."""
-        buffer = io.BytesIO()
-        buffer.write(self._header)
-        fastavro.schemaless_writer(buffer, self._schema, point)
-        key = "\x1f".join((point["tenant_id"], point["kpi"], point["window"], point["by"]))
-        return Outgoing(TARGET.name, 0, key.encode(), buffer.getvalue())
-
-
 class KpisStage:
     """The agent and its checkpoints."""
 
@@ -107,7 +91,7 @@ class KpisStage:
         self._batch: RecordBatch | None = None
         self._acks: deque[tuple[int, Callable[[], Awaitable[Any]]]] = deque()
         self._news_at, self._fresh, self._draining = 0.0, False, False
-        self._writer: PointWriter | None = None
+        self._writer: RecordWriter | None = None
         self._lock = asyncio.Lock()
 
     def _current_stage(self) -> KpiStage:
@@ -187,7 +171,7 @@ class KpisStage:
         """Evaluate, store and publish once a second, until cancelled."""
         with crashing("kpi checkpoints"):
             schema_id = await self._schemas.id_of(TARGET.subject, TARGET.record.text)
-            self._writer = PointWriter(schema_id)
+            self._writer = RecordWriter(TARGET, schema_id, *POINT_KEY)
             while True:
                 await asyncio.sleep(self._config.checkpoint_s)
                 if not self._draining:
@@ -209,7 +193,7 @@ class KpisStage:
         if loop_stalled(self._app):
             raise Stalled("the process stood still in the middle of a checkpoint")
 
-    async def _write(self, writer: PointWriter) -> None:
+    async def _write(self, writer: RecordWriter) -> None:
         batch = self._batch
         if batch is None or not is_current(self._app, batch) or loop_stalled(self._app):
             return
@@ -231,7 +215,7 @@ class KpisStage:
         while self._acks and self._acks[0][0] <= stage.clean_offset and self._holds(generation):
             await self._acks.popleft()[1]()
 
-    async def _store_and_publish(self, stage: KpiStage, generation: int, writer: PointWriter, now_ms: int) -> None:
+    async def _store_and_publish(self, stage: KpiStage, generation: int, writer: RecordWriter, now_ms: int) -> None:
         self._fresh = False
         done, topic = await asyncio.to_thread(stage.checkpoint, now_ms), self._changelog.topic
         written: list[tuple[Outgoing, int]] = []
@@ -250,7 +234,7 @@ class KpisStage:
             self._changelog.note(written)
         STATE_BYTES.set(stage.size_bytes)
 
-    async def _publish(self, writer: PointWriter, points: list[Point]) -> None:
+    async def _publish(self, writer: RecordWriter, points: list[Point]) -> None:
         self._must_be_live()
         await self._publisher.send(await asyncio.to_thread(lambda: [writer(point) for point in points]))
         for point in points:

@@ -16,6 +16,11 @@ BATCH_SECONDS = Histogram(
 CHECKPOINT_SECONDS = Histogram(
     "footlights_stream_checkpoint_seconds", "Time of a checkpoint, acknowledgements included.", buckets=_SECONDS
 )
+CHECKPOINT_PAUSE_SECONDS = Histogram(
+    "footlights_stream_checkpoint_pause_seconds",
+    "Time in which the checkpoint of a partition lets its worker take no batch.",
+    buckets=_SECONDS,
+)
 CHECKPOINT_RECORDS = Counter("footlights_stream_checkpoint_records_total", "Records written by checkpoints.", ["topic"])
 DEAD_LETTERS = Counter("footlights_stream_dead_letters_total", "Records refused.", ["family", "stage"])
 WITHHELD = Counter("footlights_stream_withheld_total", "Records of people who opted out, not counted.", ["family"])

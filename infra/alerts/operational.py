@@ -139,8 +139,8 @@ RULES: tuple[Rule, ...] = (
         labels="job=footlights,instance=w1",
     ),
     _growth(
-        "CohortsWait", "footlights-freshness", "footlights_cohort_failures_total", "15m", TICKET, SYMPTOM,
-        f"{_VALUE} rounds of cohort metrics failed in 15 minutes", "Retention, churn and the like stand still.",
+        "CohortsWait", "footlights-freshness", "footlights_round_failures_total", "15m", TICKET, SYMPTOM,
+        f"{_VALUE} rounds of work over the store failed in 15 minutes", "Retention, churn, sessions and the like stand still.",
         labels="job=footlights,instance=w1", most=5,
     ),
     # Dead letters

@@ -130,7 +130,9 @@ def verify(
     if as_json:
         print_json(found)
     else:
-        console.print(f"{result.equal:,} of {result.compared:,} windows equal to the bit")
+        console.print(
+            f"{result.equal:,} of {result.compared:,} windows equal to the bit, {result.sessions:,} sessions among them"
+        )
         if found["different"]:
             print_rows(found["different"][:50])
         if found["expired"]:

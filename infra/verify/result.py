@@ -28,9 +28,10 @@ class Difference:
 
 @dataclass
 class VerifyResult:
-    """Outcome: windows compared and equal, those that differ, and spans whose raw rows are gone."""
+    """Outcome: windows compared and equal, sessions among them, those that differ, and spans whose raw rows are gone."""
 
     compared: int = 0
+    sessions: int = 0
     equal: int = 0
     different: list[Difference] = field(default_factory=list)
     expired: list[dict[str, Any]] = field(default_factory=list)

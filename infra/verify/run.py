@@ -11,6 +11,7 @@ from typing import Any
 from infra.verify.cells import Buckets, Store, recomputed
 from infra.verify.cohorts import verify_cohorts
 from infra.verify.result import Place, VerifyResult, span_sql
+from infra.verify.sessions import verify_sessions
 from infra.verify.windows import windows_of
 from schemas.kpis import KPIS, Kpi, by_text
 from schemas.windows import LEVELS, WINDOWS, bucket_of, bucket_start_ms, window_bounds_ms
@@ -51,7 +52,7 @@ def verify(
     retention_days: int = 365,
     patience_s: float = 0.0,
 ) -> VerifyResult:
-    """Recompute every published window of the stream, and every final figure of cohort metrics, and compare them to the bit.
+    """Recompute every published window of the stream, every final cohort figure and every session, and compare them to the bit.
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ def verify(
     store, cutoff = ClientStore(client), now_ms - retention_days * DAY_MS
     result = verify_store(store, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)
     verify_cohorts(store, result, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff, patience_s=patience_s)
+    verify_sessions(store, result, from_ms=from_ms, to_ms=to_ms, cutoff_ms=cutoff)
     return result
 
 

@@ -1,5 +1,6 @@
 """Cohort metrics on the running platform: published once by two workers, through a crash of both, and restated by late rows."""
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.addresses import resolve
+from infra.settings import load
+from infra.store import connect
 from tests.torture.platform import Platform
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
@@ -20,6 +24,14 @@ WHERE kpi IN ('daily_active_users_exact', 'weekly_active_users_exact', 'checkout
 SENT = f"""
 SELECT kpi, by, revision, uniqExact(value) AS given FROM kpi_points WHERE window = '1d' AND final AND revision >= 0
     AND toDate(window_start) <= '{DAY}' GROUP BY kpi, by, window_start, revision HAVING given > 1
+"""
+#: A session that both views tell alike adds up to nothing.
+COLUMNS = """tenant_id, person, started_at, ended_at, run_started_at, length_s, records, page_views, purchases, crashes, engaged"""
+DIFFERENT = f"""
+SELECT countIf(sides != 0) AS different, countIf(sides = 0) AS told FROM (
+    SELECT sum(side) AS sides FROM (
+        SELECT {COLUMNS}, 1 AS side FROM sessions UNION ALL SELECT {COLUMNS}, -1 AS side FROM sessions_from_events)
+    GROUP BY {COLUMNS})
 """
 PEOPLE = f"SELECT uniqExact(person) AS n FROM user_days WHERE active = 1 AND day = '{DAY}'"
 
@@ -45,6 +57,18 @@ def settled(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
         if found.get("daily_active_users_exact", (None,))[0] == people["n"]:
             time.sleep(3)  # the other figures of the same round reach the store
             return figures(stack)
+        assert time.monotonic() < deadline, found
+        time.sleep(0.5)
+
+
+def same_sessions(stack: Platform) -> int:
+    """Number of sessions, once the table holds those that the records tell."""
+    stack.run("wait", "--idle", "--timeout", "60")
+    deadline = time.monotonic() + 60
+    while True:
+        [found] = stack.rows(DIFFERENT)
+        if found["different"] == 0:
+            return int(found["told"])
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
 
@@ -76,3 +100,41 @@ def test_cohorts_are_published_once_through_crashes_and_restated_by_late_rows(st
     ).stdout
     assert "Asked again now" in words and "the same" in words
     assert stack.json("verify")["different"] == []
+
+
+def test_sessions_are_those_of_the_records_through_crashes_and_late_ones(stack: Platform) -> None:
+    stack.run("simulate", "--events", "3000", "--seed", "41", "--start", "2026-11-05T10:00:00Z")
+    told = same_sessions(stack)
+    assert told > 100
+    stack.run("simulate", "--events", "2000", "--seed", "42", "--start", "2026-11-06T08:00:00Z", "--speed", "60")
+    for name in ("worker-1", "worker-2"):
+        assert stack.signal(name, signal.SIGKILL)
+    # Before and after what was there: some sessions grow, some begin earlier, and some become one.
+    for start in ("09:45:00", "10:15:00"):
+        stack.run("simulate", "--events", "1500", "--seed", "43", "--start", f"2026-11-05T{start}Z")
+    assert same_sessions(stack) > told
+    [gone] = stack.rows("SELECT count() AS n FROM session_versions FINAL WHERE records = 0 AND person != ''")
+    assert gone["n"] > 0
+
+
+def test_verify_knows_each_session(stack: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in stack.environment.items():
+        monkeypatch.setenv(name, value)
+    stack.run("simulate", "--events", "500", "--seed", "44")
+    same_sessions(stack)
+    [sessions] = stack.rows("SELECT count() AS n FROM sessions")
+    deadline = time.monotonic() + 90
+    while (found := stack.json("verify"))["sessions"] != sessions["n"]:
+        assert time.monotonic() < deadline, found["sessions"]
+        time.sleep(2)
+    assert found["different"] == []
+    settings = load()
+    with connect(settings, resolve(settings)) as client:
+        [(victim,)] = client.query(
+            "SELECT any(message_id) FROM footlights.events_interaction WHERE user_id IS NOT NULL AND NOT automatic"
+        ).result_rows
+        client.command(
+            f"ALTER TABLE footlights.events_interaction DELETE WHERE message_id = '{victim}' SETTINGS mutations_sync = 2"
+        )
+    different = json.loads(stack.run("verify", "--json", check=False).stdout)["different"]
+    assert any(d["kpi"] == "session" and d["published"] != d["recomputed"] for d in different)
