@@ -187,7 +187,9 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "FOOTLIGHTS_SESSION_TIMEOUT_S", 6.0, "seconds after which a silent worker loses its partitions", _positive
         ),
-        Setting("FOOTLIGHTS_COHORTS_S", 60, "seconds between two rounds of the cohort metrics; 0: none", _count),
+        Setting(
+            "FOOTLIGHTS_COHORTS_S", 60, "seconds between two rounds of the cohort metrics and sessions; 0: none", _count
+        ),
         Setting(
             "FOOTLIGHTS_MONITOR",
             True,

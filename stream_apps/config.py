@@ -44,9 +44,9 @@ class StreamConfig:
     failpoint
         Tests only: `name` or `name:n`; the process kills itself when it comes to that place for the n-th time.
     clickhouse_url, clickhouse_user, clickhouse_password
-        The store that cohort metrics ask; empty for none, and then there are no cohort metrics.
+        The store that cohort metrics and sessions are worked out from; empty for none, and then there are neither.
     cohorts_s
-        Seconds between two rounds of cohort metrics.
+        Seconds between two of their rounds.
     """
 
     bootstrap: str

@@ -95,7 +95,7 @@ def test_sessions_are_what_a_loop_over_records_cuts(client: Any) -> None:
     want = sorted((p, s[0], s[-1], len(s)) for p, mine in cut.items() for s in mine)
     got = ask(
         client,
-        "SELECT person, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at), records FROM sessions",
+        "SELECT person, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at), records FROM sessions_from_events",
     )
     assert sorted(got) == want
 
@@ -113,5 +113,5 @@ def test_recent_sessions_are_those_of_all_sessions(client: Any) -> None:
     recent = ask(client, f"SELECT {columns} FROM recent_sessions ORDER BY ALL")
     assert recent
     assert recent == ask(
-        client, f"SELECT {columns} FROM sessions WHERE started_at > now() - INTERVAL 2 DAY ORDER BY ALL"
+        client, f"SELECT {columns} FROM sessions_from_events WHERE started_at > now() - INTERVAL 2 DAY ORDER BY ALL"
     )

@@ -93,5 +93,6 @@ def test_only_event_topics_begin_with_events_and_all_keep_the_brokers_clock() ->
         "dead-letters",
         "producer-reports",
         "consents",
+        "sessions",
     }
     assert all(t.config["message.timestamp.type"] == "LogAppendTime" for t in TOPICS.values())
