@@ -5,17 +5,21 @@ Out: a frame of all columns with a trailing `__offset`, and the records that do 
 Never: a silently misaligned row, or a verdict that depends on the batch around a record.
 
 Avro binary has no framing, so the bodies of N records of one schema, put end to end, are the body of one block of an Avro
-object container. Each record gets one more double, its offset: it comes back as a column, and a truncated or padded payload
-shifts every later one, so a misaligned block cannot pass unseen. Such a block is halved until the records at fault stand
-alone; they are judged by the same decoder, so stream and sink agree on every record.
+object container. Confluent's header is decoded with them, as an int and a float: a payload of another schema shows there.
+Behind each record stands a number that nobody outside this process knows. A truncated or padded payload shifts what follows, and a
+record that ran over its end could only be made up for by one that ends at that number before its own end; so a misaligned
+block cannot pass unseen. Such a block is halved until the records at fault stand alone; they are judged by the same decoder,
+so stream and sink agree on every record.
 """
 
+import contextlib
 import io
 import json
+import random
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 import numpy as np
@@ -23,6 +27,9 @@ import polars as pl
 
 MAGIC_BYTES = 5
 OFFSET = "__offset"
+_MAGIC, _SCHEMA, _END = "__magic", "__schema", "__end"
+#: What stands behind each record: 52 bits by chance.
+_MARK = 1.0 + random.SystemRandom().random()
 DTYPES: dict[str, pl.DataType] = {
     "string": pl.String(), "long": pl.Int64(), "double": pl.Float64(), "boolean": pl.Boolean(), "bytes": pl.Binary()
 }  # fmt: skip
@@ -77,9 +84,11 @@ def _varint(number: int) -> bytes:
 class _Block:
     """Decoder of one writer schema into the columns of the reader's schema."""
 
-    def __init__(self, writer: dict[str, Any], reader: dict[str, Any]) -> None:
+    def __init__(self, schema_id: int, writer: dict[str, Any], reader: dict[str, Any]) -> None:
+        self._schema_id = np.frombuffer(struct.pack(">I", schema_id), "<u4")[0]
         checked = json.loads(json.dumps(writer))
-        checked["fields"].append({"name": OFFSET, "type": "double"})
+        header = [{"name": _MAGIC, "type": "int"}, {"name": _SCHEMA, "type": "float"}]
+        checked["fields"] = [*header, *checked["fields"], {"name": _END, "type": "double"}]
         buffer = io.BytesIO()
         fastavro.writer(buffer, fastavro.parse_schema(checked), [], codec="null")
         self._head = buffer.getvalue()
@@ -94,27 +103,26 @@ class _Block:
             if f["name"] not in written
         ]
 
-    def container(self, bodies: list[bytes], tails: bytes) -> bytes:
-        """The Avro object container of these record bodies, each followed by its eight bytes of `tails`."""
-        parts: list[bytes] = [b""] * (2 * len(bodies))
-        parts[::2] = bodies
-        parts[1::2] = [tails[i : i + 8] for i in range(0, len(tails), 8)]
+    def _container(self, payloads: Sequence[bytes]) -> bytes:
+        """The Avro object container of these records."""
+        parts = [struct.pack("<d", _MARK)] * (2 * len(payloads))
+        parts[::2] = payloads
         body = b"".join(parts)
-        return b"".join((self._head, _varint(len(bodies)), _varint(len(body)), body, self._sync))
+        return b"".join((self._head, _varint(len(payloads)), _varint(len(body)), body, self._sync))
 
-    def __call__(self, bodies: list[bytes], offsets: np.ndarray[Any, np.dtype[np.float64]]) -> pl.DataFrame:
-        data = self.container(bodies, offsets.astype("<f8").tobytes())
+    def __call__(self, payloads: Sequence[bytes], offsets: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
+        data = self._container(payloads)
         try:
             frame = pl.read_avro(io.BytesIO(data))
         except pl.exceptions.PanicException as problem:  # a panic is no Exception
             raise Misaligned("the decoder panicked") from problem
         except Exception as problem:  # polars raises many kinds for bytes it cannot read; all mean the same here
             raise Misaligned(type(problem).__name__) from problem
-        if frame.height != len(bodies) or not np.array_equal(frame[OFFSET].to_numpy(), offsets):
+        if frame.height != len(payloads) or not (frame[_END].to_numpy() == _MARK).all():
             raise Misaligned("a payload does not end where its schema says")
-        if self._missing:
-            frame = frame.with_columns(self._missing)
-        return frame.select(*self._columns, pl.col(OFFSET).cast(pl.Int64))
+        if frame[_MAGIC].to_numpy().any() or not (frame[_SCHEMA].to_numpy().view(np.uint32) == self._schema_id).all():
+            raise Misaligned("a payload has another header")
+        return frame.with_columns(*self._missing, pl.Series(OFFSET, offsets)).select(*self._columns, OFFSET)
 
 
 class BatchDecoder:
@@ -141,25 +149,21 @@ class BatchDecoder:
     def block(self, schema_id: int) -> _Block:
         """Decoder of a writer's schema, made once; KeyError when the registry does not know the id."""
         if schema_id not in self._blocks:
-            self._blocks[schema_id] = _Block(self._schema_by_id(schema_id), self._reader)
+            self._blocks[schema_id] = _Block(schema_id, self._schema_by_id(schema_id), self._reader)
         return self._blocks[schema_id]
 
     def __call__(self, payloads: Sequence[bytes | None], offsets: Sequence[int]) -> Decoded:
         """Decode a batch in offset order, whatever its schemas; what cannot be decoded comes back with its reason."""
         if not payloads:
             return Decoded(self._empty, ())
-        at = np.asarray(offsets, np.float64)
-        first = payloads[0]
-        header = first[:MAGIC_BYTES] if first is not None else b""
-        if schema_id_of(first) is not None and all([p is not None and p.startswith(header) for p in payloads]):
-            try:
-                block = self.block(schema_id_of(first) or 0)
-                return Decoded(block([p[MAGIC_BYTES:] for p in payloads if p is not None], at), ())
-            except (Misaligned, KeyError):
-                pass
+        at = np.asarray(offsets, np.int64)
+        schema_id = schema_id_of(payloads[0])
+        if schema_id is not None and None not in payloads:
+            with contextlib.suppress(Misaligned, KeyError):
+                return Decoded(self.block(schema_id)(cast(Sequence[bytes], payloads), at), ())
         return self._piecewise(payloads, at)
 
-    def _piecewise(self, payloads: Sequence[bytes | None], at: np.ndarray[Any, np.dtype[np.float64]]) -> Decoded:
+    def _piecewise(self, payloads: Sequence[bytes | None], at: np.ndarray[Any, np.dtype[np.int64]]) -> Decoded:
         frames: list[pl.DataFrame] = []
         bad: list[Undecodable] = []
         groups: dict[int, list[int]] = {}
@@ -175,8 +179,7 @@ class BatchDecoder:
             except KeyError:
                 bad.extend(Undecodable(i, int(at[i]), "UNKNOWN_SCHEMA", schema_id) for i in rows)
                 continue
-            bodies = [(payloads[i] or b"")[MAGIC_BYTES:] for i in rows]
-            self._halve(block, schema_id, rows, bodies, at, frames, bad)
+            self._halve(block, schema_id, rows, [payloads[i] or b"" for i in rows], at, frames, bad)
         frame = pl.concat(frames).sort(OFFSET) if frames else self._empty
         return Decoded(frame, tuple(sorted(bad, key=lambda u: u.index)))
 
@@ -185,13 +188,13 @@ class BatchDecoder:
         block: _Block,
         schema_id: int,
         rows: list[int],
-        bodies: list[bytes],
-        at: np.ndarray[Any, np.dtype[np.float64]],
+        taken: list[bytes],
+        at: np.ndarray[Any, np.dtype[np.int64]],
         frames: list[pl.DataFrame],
         bad: list[Undecodable],
     ) -> None:
         try:
-            frames.append(block(bodies, at[rows]))
+            frames.append(block(taken, at[rows]))
             return
         except Misaligned:
             if len(rows) == 1:
@@ -199,4 +202,4 @@ class BatchDecoder:
                 return
         middle = len(rows) // 2
         for part in (slice(None, middle), slice(middle, None)):
-            self._halve(block, schema_id, rows[part], bodies[part], at, frames, bad)
+            self._halve(block, schema_id, rows[part], taken[part], at, frames, bad)

@@ -135,3 +135,43 @@ def test_decoding_a_batch_equals_decoding_one_by_one(family: str) -> None:
     good = [i for i in range(300) if i not in (4, 9, 11, 20, 30)]
     assert found.frame.drop("__offset").equals(held[good])
     assert found.frame["__offset"].to_list() == good
+
+
+_SCHEMA = FAMILIES["interaction"].schema
+_BLANK = {
+    f.name: None if f.nullable else {"string": "x", "long": 7, "boolean": True}[f.kind]
+    for f in FAMILIES["interaction"].fields
+}
+
+
+def _payload(name: str, schema_id: int = 3) -> bytes:
+    out = io.BytesIO()
+    out.write(frame_header(schema_id))
+    fastavro.schemaless_writer(out, fastavro.parse_schema(_SCHEMA), _BLANK | {"event_name": name})
+    return out.getvalue()
+
+
+_WHOLE = _payload("page_view")
+hostile = st.one_of(
+    st.just(_WHOLE), st.just(_payload("search")), st.just(_payload("share", 4)), st.just(b""), st.none(),
+    st.integers(0, len(_WHOLE)).map(lambda n: _WHOLE[:n]),
+    st.binary(max_size=40).map(lambda more: _WHOLE + more),
+    st.binary(min_size=8, max_size=8).map(lambda between: _WHOLE + between + _WHOLE),
+    st.tuples(st.integers(0, len(_WHOLE) - 1), st.integers(1, 255)).map(
+        lambda f: _WHOLE[: f[0]] + bytes([_WHOLE[f[0]] ^ f[1]]) + _WHOLE[f[0] + 1 :]
+    ),
+)  # fmt: skip
+
+
+@given(st.lists(hostile, min_size=1, max_size=12))
+def test_a_record_is_judged_alike_alone_and_among_others(payloads: list[bytes | None]) -> None:
+    decoder = BatchDecoder(_SCHEMA, {3: _SCHEMA, 4: _SCHEMA}.__getitem__)
+    together = decoder(payloads, range(len(payloads)))
+    rows, bad = [], []
+    for i, payload in enumerate(payloads):
+        alone = decoder([payload], [i])
+        rows += alone.frame.rows()
+        bad += [(i, b.error_code) for b in alone.bad]
+    assert together.frame.rows() == rows
+    assert [(b.index, b.error_code) for b in together.bad] == bad
+    assert len(rows) + len(bad) == len(payloads)
