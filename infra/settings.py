@@ -291,13 +291,18 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     Raises
     ------
     BadSetting
-        For a name that starts with FOOTLIGHTS_ and is none, a value that cannot be read, a file that is no TOML.
+        For a name that starts with FOOTLIGHTS_ and is none, a value that cannot be read or lacks another, a file that is no TOML.
     """
     given = {**_file(environment.get("FOOTLIGHTS_CONFIG", "")), **environment}
     for name in given:  # ANALYTICS_* and OPENAI_* may be other software's as well
         if name.startswith("FOOTLIGHTS_") and name not in SETTINGS:
             raise BadSetting(f"there is no setting {name}{_proposal(name)}")
-    return Settings({s.name: _value(s, given.get(s.name)) for s in SETTINGS.values()})
+    values = {s.name: _value(s, given.get(s.name)) for s in SETTINGS.values()}
+    if values["FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE"] and not values["FOOTLIGHTS_SUBJECTS_FILE"]:
+        raise BadSetting(
+            "FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE needs FOOTLIGHTS_SUBJECTS_FILE: computed ids do not outlive their key"
+        )
+    return Settings(values)
 
 
 def _proposal(name: str) -> str:

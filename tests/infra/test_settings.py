@@ -77,6 +77,12 @@ def test_bad_values_name_the_setting(name: str, text: str) -> None:
         load({name: text})
 
 
+def test_former_keys_ask_for_a_file_of_subjects() -> None:
+    with pytest.raises(BadSetting, match=r"^FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE needs FOOTLIGHTS_SUBJECTS_FILE"):
+        load({"FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE": "k" * 32})
+    assert load({"FOOTLIGHTS_PSEUDONYM_KEYS_BEFORE": "k" * 32, "FOOTLIGHTS_SUBJECTS_FILE": "s.db"})
+
+
 def test_a_file_fills_what_the_environment_leaves_open(tmp_path: Path) -> None:
     file = tmp_path / "footlights.toml"
     file.write_text(
