@@ -16,13 +16,9 @@ ROUND_OVERLAP_S = 30
 PERSON = "coalesce(user_id, anonymous_id)"
 
 
-def sessions_sql(where: str) -> str:
-    """Sessions of the people's records that a condition on tenant_id, PERSON and occurred_at chooses.
-
-    Columns: tenant_id, person, started_at, ended_at, run_started_at, length_s, records, page_views, purchases, crashes, engaged. An
-    unbroken run of records, which begins at `run_started_at`, is cut every 24 hours.
-    """
-    actors = " UNION ALL ".join(
+def records_sql(where: str) -> str:
+    """Records that make sessions, by a condition on the rows: tenant_id, person, occurred_at, event_name, crash."""
+    return " UNION ALL ".join(
         f"SELECT tenant_id, {PERSON} AS person, occurred_at, event_name, {crash} AS crash "
         f"FROM {DATABASE}.events_{family} WHERE _excluded = '' AND NOT automatic AND {PERSON} IS NOT NULL "
         f"AND {where}"
@@ -31,14 +27,23 @@ def sessions_sql(where: str) -> str:
             ("performance", "event_name = 'crash'"),
         )
     )  # fmt: skip
+
+
+def sessions_sql(where: str) -> str:
+    """Sessions of the people's records that a condition on tenant_id, PERSON and occurred_at chooses.
+
+    Columns: tenant_id, person, started_at, ended_at, run_started_at, length_s, records, page_views, purchases, crashes, engaged. An
+    unbroken run of records, which begins at `run_started_at`, is cut every 24 hours.
+    """
     begins = (
         "SELECT *, toUInt8(row_number() OVER w = 1 OR dateDiff('millisecond', lagInFrame(occurred_at) OVER w, occurred_at) > "
-        f"{IDLE_S * 1000}) AS starts FROM ({actors}) "
+        f"{IDLE_S * 1000}) AS starts FROM ({records_sql(where)}) "
         "WINDOW w AS (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)"
     )
+    # Of records of one millisecond the one that begins a visit comes first, or the others would belong to the visit before.
     runs = (
-        "SELECT *, sum(starts) OVER (PARTITION BY tenant_id, person ORDER BY occurred_at ROWS UNBOUNDED PRECEDING) AS run "
-        f"FROM ({begins})"
+        "SELECT *, sum(starts) OVER (PARTITION BY tenant_id, person ORDER BY occurred_at, starts DESC ROWS UNBOUNDED PRECEDING) "
+        f"AS run FROM ({begins})"
     )
     cut = (
         "SELECT *, min(occurred_at) OVER (PARTITION BY tenant_id, person, run) AS run_started_at, "

@@ -1,6 +1,6 @@
 """Keeps the table of sessions: on the one worker that owns the KPI stage, in rounds, against the store.
 
-In: people's days and events of the store.
+In: the events of the store.
 Out: states of sessions on the topic `sessions`.
 Never: a session that the records do not tell, once a round has passed after the last of them; nor a round that begins before all
   that was ever sent stands in the store: what is there decides what has changed.
@@ -15,7 +15,7 @@ from typing import Any
 from faust.types import AppT
 from prometheus_client import Counter
 
-from schemas.sessions import PERSON, ROUND_OVERLAP_S, sessions_sql
+from schemas.sessions import PERSON, ROUND_OVERLAP_S, records_sql, sessions_sql
 from schemas.topics import TOPICS
 from stream_apps.compute.sessions import IDLE_MS, Person, Session, Span, changes, span_of
 from stream_apps.config import StreamConfig
@@ -26,9 +26,14 @@ CLOCK = "SELECT toUnixTimestamp64Milli(now64(3))"
 NOTED = """
 SELECT toUnixTimestamp64Milli(max(ended_at)) FROM footlights.session_versions WHERE tenant_id = '' AND person = ''
 """
-TOUCHED = """
-SELECT tenant_id, person, toUnixTimestamp64Milli(min(first_at)), toUnixTimestamp64Milli(max(last_at))
-FROM footlights.user_days WHERE touched_at >= toDateTime(%(since_s)s) GROUP BY tenant_id, person
+# People's days say from where on to look: rows of the present day come in nearly always.
+TOUCHED = f"""
+SELECT tenant_id, person, toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(max(occurred_at)) FROM ({
+    records_sql(
+        "_inserted_at >= toDateTime(%(since_s)s) AND occurred_at >= "
+        "(SELECT min(first_at) FROM footlights.user_days WHERE touched_at >= toDateTime(%(since_s)s))"
+    )
+}) GROUP BY tenant_id, person
 """
 _COLUMNS = """tenant_id, person, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at),
     toUnixTimestamp64Milli(run_started_at), records, page_views, purchases, crashes"""
