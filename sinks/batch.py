@@ -72,6 +72,9 @@ class First:
 
 #: Earlier holders of these ids, before an offset: message_id to its first.
 Lookup = Callable[[list[str], int], dict[str, First]]
+Sent = tuple[str, str, int]  # message_id, producer_id, sequence
+#: Repeats of these ids that are known already, before an offset.
+LookupRepeats = Callable[[list[str], int], set[Sent]]
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,13 @@ class Preparation:
         self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
 
     def __call__(
-        self, batch: Batch, seen: SeenIds | None, load: Load, lookup: Lookup, lookup_withheld: Lookup = lambda *_: {}
+        self,
+        batch: Batch,
+        seen: SeenIds | None,
+        load: Load,
+        lookup: Lookup,
+        lookup_repeats: LookupRepeats = lambda *_: set(),
+        lookup_withheld: Lookup = lambda *_: {},
     ) -> Prepared:
         """Prepare a batch; the ids of its rows are held in `seen` from now on."""
         values = [m.value() for m in batch.messages]
@@ -114,13 +123,16 @@ class Preparation:
         accepted = frame
         frame, kept_back = self._withhold(batch, offsets, frame)
         frame, repeats = _split(frame, batch.first, seen, load, lookup)
+        if kept_back.height:
+            kept_back, again = _firsts(kept_back, lookup_withheld(kept_back["message_id"].to_list(), batch.first))
+            repeats += again
+        _tell_redelivered(repeats, lambda ids: lookup_repeats(ids, batch.first))
         _widen(sequences, accepted)
         if not kept_back.height:
             return Prepared(batch, frame, repeats, _summary(frame, repeats, refused, sequences))
-        kept_back, again = _firsts(kept_back, lookup_withheld(kept_back["message_id"].to_list(), batch.first))
-        summary = _summary(frame, repeats + again, refused, sequences) | {"withheld": _by_source(kept_back)}
+        summary = _summary(frame, repeats, refused, sequences) | {"withheld": _by_source(kept_back)}
         rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
-        return Prepared(batch, frame, repeats + again, summary, rows)
+        return Prepared(batch, frame, repeats, summary, rows)
 
     def _withhold(self, batch: Batch, offsets: list[int], frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that count, and those of people who opted out."""
@@ -168,6 +180,18 @@ def _firsts(
     keep = np.ones(frame.height, bool)
     keep[out] = False
     return frame.filter(pl.Series(keep)), repeats
+
+
+def _tell_redelivered(repeats: list[dict[str, Any]], known: Callable[[list[str]], set[Sent]]) -> None:
+    """Repeats of a repeat under its own number were given no further number either."""
+    others = [r for r in repeats if not r["redelivery"]]
+    if not others:
+        return
+    seen = known(sorted({r["message_id"] for r in others}))
+    for repeat in others:
+        sent = (repeat["message_id"], repeat["producer_id"], repeat["sequence"])
+        repeat["redelivery"] = sent in seen
+        seen.add(sent)
 
 
 def _summary(

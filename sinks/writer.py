@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,7 @@ import polars as pl
 from schemas.avro_batch import SchemaById
 from schemas.consents import Consents
 from schemas.families import BY_TOPIC
-from sinks.batch import Batch, First, Preparation, Prepared
+from sinks.batch import Batch, First, Preparation, Prepared, Sent
 from sinks.config import SinkConfig
 from sinks.dedup import Array, SeenIds
 from sinks.failpoints import AFTER_BATCHES, AFTER_INSERT, BEFORE_INSERT, Failpoints
@@ -109,21 +110,29 @@ class Writer:
         def lookup(ids: list[str], before: int) -> dict[str, First]:
             return self._holders(ids, f"{DATABASE}.{table} WHERE {place} AND _offset < {before}", "_offset")
 
-        def lookup_withheld(ids: list[str], before: int) -> dict[str, First]:
-            here = f"topic = {quoted(batch.topic)} AND partition = {batch.partition} AND offset < {before}"
-            return self._holders(ids, f"{DATABASE}.withheld WHERE {here}", "offset") | lookup(ids, before)
+        here = f"topic = {quoted(batch.topic)} AND partition = {batch.partition} AND offset < {{}}"
 
-        return self._prepare[batch.topic](batch, seen, load, lookup, lookup_withheld)
+        def lookup_repeats(ids: list[str], before: int) -> set[Sent]:
+            among = f"{DATABASE}.duplicates WHERE {here.format(before)}"
+            return {(row[0], row[2], row[3]) for row in self._with_ids(ids, among, "offset")}
+
+        def lookup_withheld(ids: list[str], before: int) -> dict[str, First]:
+            return self._holders(ids, f"{DATABASE}.withheld WHERE {here.format(before)}", "offset") | lookup(
+                ids, before
+            )
+
+        return self._prepare[batch.topic](batch, seen, load, lookup, lookup_repeats, lookup_withheld)
 
     def _holders(self, ids: list[str], among: str, offset: str) -> dict[str, First]:
-        """The rows of a table that hold these ids."""
-        found: dict[str, First] = {}
+        """Who holds these ids among the rows of a table."""
+        return {row[0]: First(row[1], row[2], row[3]) for row in self._with_ids(ids, among, offset)}
+
+    def _with_ids(self, ids: list[str], among: str, offset: str) -> Iterator[Any]:
+        """message_id, offset, producer_id and sequence of the rows with these ids."""
         for start in range(0, len(ids), _IDS):
             listed = ", ".join(map(quoted, ids[start : start + _IDS]))
             sql = f"SELECT message_id, {offset}, producer_id, sequence FROM {among} AND message_id IN ({listed})"
-            for row in self._patience("look ids up", lambda sql=sql: self._store.rows(sql)):  # type: ignore[misc]
-                found[row[0]] = First(row[1], row[2], row[3])
-        return found
+            yield from self._patience("look ids up", lambda sql=sql: self._store.rows(sql))  # type: ignore[misc]
 
     def _records(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
         batch = prepared.batch

@@ -83,6 +83,30 @@ def test_repeats_across_flushes_months_and_restarts(bench: Bench) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.clickhouse
+def test_a_repeat_that_is_sent_twice_counts_once(bench: Bench) -> None:
+    """A client asks a second collector, which dies before it hears that Kafka has its record, and whose spool is sent again."""
+    found = record(random.Random(6), START_MS, sequence=1)
+    other = {**found, "producer_id": "p2", "sequence": 1}
+    for one in (found, found, other, other):
+        bench.traffic.send_again(one)
+    bench.traffic.flush()
+    bench.drain(bench.start())
+    for one in (other, found, other, {**other, "sequence": 2}):
+        bench.traffic.send_again(one)
+    bench.traffic.flush()
+    bench.drain(bench.start(dedup_ids=1))
+    audit(bench)
+    told = bench.rows("SELECT producer_id, sequence, redelivery FROM footlights.duplicates ORDER BY offset")
+    assert told == [
+        ("p1", 1, True), ("p2", 1, False), ("p2", 1, True), ("p2", 1, True), ("p1", 1, True), ("p2", 1, True), ("p2", 2, False),
+    ]  # fmt: skip
+    numbers = "producer_id, last_sequence, stored, duplicates, redelivered, missing"
+    balance = bench.rows(f"SELECT {numbers} FROM footlights.conservation ORDER BY producer_id")
+    assert balance == [("p1", 1, 1, 0, 2, 0), ("p2", 2, 0, 2, 3, 0)]
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
 def test_excluded_rows_and_text(bench: Bench) -> None:
     rng = random.Random(4)
     bench.traffic.send(record(rng, START_MS, received_at_ms=START_MS + 36 * DAY_MS))

@@ -51,7 +51,10 @@ class Traffic:
 
     def send(self, found: dict[str, Any], *, partition: int | None = None) -> None:
         self.sequence += 1
-        found = {**found, "sequence": self.sequence}
+        self.send_again({**found, "sequence": self.sequence}, partition=partition)
+
+    def send_again(self, found: dict[str, Any], *, partition: int | None = None) -> None:
+        """Publish a record under the number that it has."""
         buffer = io.BytesIO()
         buffer.write(frame_header(self.schema_id))
         fastavro.schemaless_writer(buffer, SCHEMA, found)
