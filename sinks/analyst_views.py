@@ -9,6 +9,7 @@ Days of these views are of UTC, but for those that stand on `user_days`, whose d
 
 from schemas.money import REPORTING_CURRENCY
 from schemas.sessions import sessions_sql
+from sinks.daily import ZONE
 from sinks.table import DATABASE
 from sinks.view import View
 
@@ -52,8 +53,8 @@ ANALYST_VIEWS = (
             "revision": "How often the final figure was restated.",
             "completeness": "Share of the day that the watermark has passed.", "late_ratio": "Share of rows that came late.",
         },
-        "SELECT tenant_id, toDate(window_start + INTERVAL 12 HOUR) AS day, kpi, by, value, unit, final, revision, completeness, "
-        f"late_ratio FROM {DATABASE}.kpi_history AS points LEFT JOIN (SELECT kpi, argMax(unit, updated_at) AS unit "
+        f"SELECT tenant_id, toDate(window_start + INTERVAL 12 HOUR, '{ZONE}') AS day, kpi, by, value, unit, final, revision, "
+        f"completeness, late_ratio FROM {DATABASE}.kpi_history AS points LEFT JOIN (SELECT kpi, argMax(unit, updated_at) AS unit "
         f"FROM {DATABASE}.metric_definitions GROUP BY kpi) AS definitions USING (kpi) WHERE window = '1d'",
     ),
     View(

@@ -100,7 +100,7 @@ def migrate(
                 f"VALUES ({quoted(migration.name)}, {quoted(migration.checksum)})"
             )
             log.info("migration_applied", name=migration.name)
-        _declare(client, int(retention_days))
+        _declare(client, int(retention_days), ZoneInfo(zone).key)
     return [m.name for m in done]
 
 
@@ -120,7 +120,7 @@ def _check(applied: dict[str, str], wanted: list[Migration]) -> None:
         )
 
 
-def _declare(client: Client, retention_days: int) -> None:
+def _declare(client: Client, retention_days: int, zone: str) -> None:
     """Whatever holds no data is written anew, so that it follows its declaration."""
     for table in TABLES.values():
         if table.expires is not None and table.retention_days is None:
@@ -130,7 +130,7 @@ def _declare(client: Client, retention_days: int) -> None:
         f"ALTER TABLE {commerce} MODIFY COLUMN {REPORTING_COLUMN.name} {REPORTING_COLUMN.type} {REPORTING_COLUMN.default}"
     )
     for view in VIEWS.values():
-        select = view.select.replace(RETENTION, str(retention_days))
+        select = view.select.replace(RETENTION, str(retention_days)).replace(ZONE, zone)
         types = {row[0]: row[1] for row in client.query(f"DESCRIBE TABLE ({select})").result_rows}
         columns = [(name, types[name], comment) for name, comment in view.comments.items()]
         client.command(view_sql(view.name, view.doc, columns, select))

@@ -1,6 +1,8 @@
 """The tables that the migrations make are the tables that are declared."""
 
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -63,6 +65,19 @@ def test_a_file_with_a_smaller_number_than_an_applied_one_is_refused(store: Any)
 def test_an_older_release_does_not_touch_a_newer_store(store: Any) -> None:
     with pytest.raises(MigrationError, match="newer release"):
         migrate(store, available=[])
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "UTC", "America/New_York", "Etc/GMT+12"])
+def test_a_day_has_the_name_that_it_has_in_the_reporting_zone(store: Any, zone: str) -> None:
+    migrate(store, zone=zone)
+    start = datetime(2026, 3, 8, tzinfo=ZoneInfo(zone))  # in New York a day of 23 hours
+    store.command(
+        "INSERT INTO footlights.kpi_points (tenant_id, kpi, window, by, window_start, window_end, value, revision, final, rows) "
+        f"VALUES ({zone!r}, 'page_views', '1d', '', fromUnixTimestamp64Milli({int(start.timestamp() * 1000)}), "
+        f"fromUnixTimestamp64Milli({int((start + timedelta(days=1)).timestamp() * 1000)}), 5, 0, true, 5)"
+    )
+    assert rows(store, f"SELECT day FROM footlights.kpi_daily WHERE tenant_id = {zone!r}") == [(start.date(),)]
+    migrate(store)
 
 
 def test_retention_follows_the_setting(store: Any) -> None:
