@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,13 +63,22 @@ def main() -> int:
     """Measure, write, print."""
     words = argparse.ArgumentParser(prog="python -m benchmarks.service", description=__doc__)
     words.add_argument("--quick", action="store_true", help="small and short, for development; writes nothing")
-    quick = words.parse_args().quick
-    found = {
-        **whole(20 if quick else CANARIES, 20_000 if quick else EARLIER),
-        **growth(
-            USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
-        ),
-    }
+    words.add_argument("--recovery", action="store_true", help="only the recovery, anew")
+    given = words.parse_args()
+    quick = given.quick
+    found: dict[str, Any] = (
+        {
+            **json.loads(RESULTS.read_text()),
+            "recovery": stack(lambda held: recovered(held, EARLIER)),
+        }
+        if given.recovery
+        else {
+            **stack(lambda held: measured(held, 20 if quick else CANARIES, 20_000 if quick else EARLIER)),
+            **growth(
+                USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
+            ),
+        }
+    )
     print(json.dumps(found, indent=2))
     if not quick:
         RESULTS.write_text(json.dumps(found, indent=2) + "\n")
@@ -76,22 +86,33 @@ def main() -> int:
     return 0
 
 
-def whole(canaries: int, earlier: int) -> dict[str, Any]:
-    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with hours of state."""
+def stack(measure: Callable[[Platform], dict[str, Any]]) -> dict[str, Any]:
+    """What a stack of its own shows."""
     with tempfile.TemporaryDirectory(prefix="footlights-bench-") as folder:
         held = Platform(Path(folder) / "data", SETTINGS)
         held.up()
         try:
-            return _measured(held, canaries, earlier)
+            return measure(held)
         finally:
             held.down()
 
 
-def _measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
-    # A day of state first, in compressed time.
-    speed = DAY_S * NOMINAL_RATE / earlier
-    held.run("simulate", "--events", str(earlier), "--speed", str(speed), "--seed", "5", "--source", "earlier")
+def a_day(held: Platform, events: int) -> None:
+    """A day of state, in compressed time."""
+    speed = DAY_S * NOMINAL_RATE / events
+    held.run("simulate", "--events", str(events), "--speed", str(speed), "--seed", "5", "--source", "earlier")
     held.run("wait", "--idle", "--timeout", "600", timeout=660)
+
+
+def recovered(held: Platform, events: int) -> dict[str, Any]:
+    """Recovery with a day of state and nothing else."""
+    a_day(held, events)
+    return {"events": events, "hours_of_state": round(held.rows(SPAN)[0]["hours"], 1), **recovery(held)}
+
+
+def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
+    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with hours of state."""
+    a_day(held, earlier)
     before = {name: histogram(held, metric) for name, metric in CHECKPOINTS.items()}
     load = subprocess.Popen(
         tethered([*COMMAND, "simulate", "--rate", str(RATE), "--seed", "6",
@@ -234,11 +255,15 @@ def recovery(held: Platform) -> dict[str, float]:
                 raise RuntimeError("no point after the worker was killed")
             time.sleep(0.2)
         log = (held.folder / "logs" / "worker-1.log").read_text()
-    starts, ready = (
+    starts, assigned, ready = (
         [datetime.fromisoformat(t) for t in re.findall(rf"timestamp='([^']+)'.*event='{event}'", log)]
-        for event in ("worker_starts", "kpi_stage_ready")
+        for event in ("worker_starts", "partitions_assigned", "kpi_stage_ready")
     )
-    out = {"from_kill_s": rows[0]["at_ms"] / 1000 - killed, "from_start_s": (ready[-1] - starts[-1]).total_seconds()}
+    out = {
+        "from_kill_s": rows[0]["at_ms"] / 1000 - killed,
+        "from_start_s": (ready[-1] - starts[-1]).total_seconds(),
+        "from_assigned_s": (ready[-1] - assigned[-1]).total_seconds(),
+    }
     return {name: round(value, 2) for name, value in out.items()}
 
 

@@ -44,6 +44,7 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
     app = faust.App(**settings)
     configure(app, config.transport)
     app.task(give_back)
+    app.on_partitions_assigned.connect(_tell_assignment)
     stages: list[Stage] = []
     if "measures" in config.stages:
         stages.append(measures.attach(app, config))
@@ -56,6 +57,12 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
 
             stages += [cohorts.attach(app, config, kpis.GAUGES), sessions.attach(app, config)]
     return app, stages
+
+
+async def _tell_assignment(app: Any, *given: Any, **_: Any) -> None:
+    """Recovery begins here: the group has agreed on who owns what."""
+    [assigned] = given
+    log.info("partitions_assigned", partitions=len(assigned), generation=app.consumer_generation_id)
 
 
 class Worker(faust.Worker):
