@@ -59,7 +59,7 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
     return app, stages
 
 
-async def _tell_assignment(app: Any, *given: Any, signal: Any = None, **_: Any) -> None:
+async def _tell_assignment(app: Any, /, *given: Any, signal: Any = None, **_: Any) -> None:
     """Recovery begins here: the group has agreed on who owns what."""
     [assigned] = given
     log.info("partitions_assigned", partitions=len(assigned), generation=app.consumer_generation_id)
