@@ -15,7 +15,7 @@ from schemas.windows import DAY, bucket_start_ms
 DATABASE = "footlights"
 _EPOCH = date(1970, 1, 1)
 #: Tables that a query may name, and what stands for them.
-TABLES: dict[str, str] = {name: f"{DATABASE}.{name}" for name in ("user_days", "user_first_days")}
+TABLES: dict[str, str] = {name: f"{DATABASE}.{name}" for name in ("user_days", "user_first_days", "hosted_event_days")}
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class CohortMetric(Metric):
     """A figure of calendar days; its definition is a ClickHouse query of one day.
 
     The query gives tenant_id, by (key=value, or empty), value (null at a zero base) and row_count, and may use `{day}` (a Date),
-    `{start}` and `{end}` (the day's instants), `{on_day}` (a row of the day), `{zone}`, `{user_days}` and `{user_first_days}`.
+    `{start}` and `{end}` (the day's instants), `{on_day}` (a row of the day), `{zone}`, and a name of TABLES.
 
     Parameters
     ----------

@@ -71,8 +71,8 @@ def _hosted(value: str, of: str, having: str = "true") -> str:
     return f"""
 SELECT tenant_id, '' AS by, {value} AS value, count() AS row_count FROM (
     SELECT tenant_id, hosted_event_id, max(capacity) AS places, max(starts_at_ms) AS starts, max(ends_at_ms) AS ends,
-        max(event_name = 'hosted_event_cancelled') AS cancelled, max(event_name = 'hosted_event_sold_out') AS sold_out
-    FROM {_LISTING} WHERE _excluded = '' AND hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id
+        max(cancelled) AS cancelled, max(sold_out) AS sold_out
+    FROM {{hosted_event_days}} GROUP BY tenant_id, hosted_event_id
 ) AS listed
 LEFT JOIN (
     SELECT tenant_id, hosted_event_id, sumIf(quantity, event_name = 'ticket_purchased')
@@ -98,7 +98,7 @@ SELECT tenant_id, 'hosted_event_id=' || hosted_event_id AS by, inside / nullIf(p
             AND ticket_id IS NOT NULL AND hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id, ticket_id)
     GROUP BY tenant_id, hosted_event_id
 ) AS door INNER JOIN (
-    SELECT tenant_id, hosted_event_id, max(capacity) AS places FROM {_LISTING} WHERE _excluded = '' AND capacity > 0
+    SELECT tenant_id, hosted_event_id, max(capacity) AS places FROM {{hosted_event_days}} WHERE capacity > 0
     GROUP BY tenant_id, hosted_event_id
 ) AS listed USING (tenant_id, hosted_event_id)
 """
@@ -108,15 +108,14 @@ SELECT tenant_id, '' AS by, countIf(before AND NOT since) / countIf(before) AS v
     WHERE active = 1 AND day BETWEEN {day} - 179 AND {day} GROUP BY tenant_id, person
 ) GROUP BY tenant_id HAVING countIf(before) > 0
 """
-_DROPOUT = f"""
+_DROPOUT = """
 SELECT tenant_id, '' AS by, countIf(before AND NOT since) / countIf(before) AS value, countIf(before) AS row_count FROM (
-    SELECT tenant_id, host, max(day BETWEEN {{day}} - 179 AND {{day}} - 90) AS before,
-        max(day BETWEEN {{day}} - 89 AND {{day}}) AS since
+    SELECT tenant_id, host, max(day BETWEEN {day} - 179 AND {day} - 90) AS before,
+        max(day BETWEEN {day} - 89 AND {day}) AS since
     FROM (
-        SELECT tenant_id, argMax(host_id, occurred_at) AS host,
-            toDate(fromUnixTimestamp64Milli(max(starts_at_ms), 'UTC'), '{{zone}}') AS day
-        FROM {_LISTING} WHERE _excluded = '' AND hosted_event_id IS NOT NULL AND starts_at_ms IS NOT NULL AND host_id IS NOT NULL
-        GROUP BY tenant_id, hosted_event_id)
+        SELECT tenant_id, max(last_host).2 AS host,
+            toDate(fromUnixTimestamp64Milli(assumeNotNull(max(starts_at_ms)), 'UTC'), '{zone}') AS day
+        FROM {hosted_event_days} WHERE starts_at_ms IS NOT NULL GROUP BY tenant_id, hosted_event_id HAVING host != '')
     GROUP BY tenant_id, host
 ) GROUP BY tenant_id HAVING countIf(before) > 0
 """

@@ -1,7 +1,7 @@
-"""Who did what on which day: kept by materialised views while rows come in, so that questions about people read days, not events.
+"""Who did what on which day: kept by materialised views while rows come in, so that questions read days, not events.
 
 In: the event tables.
-Out: USER_DAYS, USER_FIRST_DAYS, MATERIALISED.
+Out: DAILY, MATERIALISED.
 Never: a sum: greatest and least values come out the same however often a row is inserted.
 
 A day is a calendar day of the reporting zone that stood in the settings when the table was made; another zone needs it made anew.
@@ -33,23 +33,26 @@ _FLAGS = {
     "crashed": "1 when the app crashed.",
     "met_error": "1 when an operation failed for the person.",
 }
+_TOUCHED = Column(
+    "touched_at",
+    "SimpleAggregateFunction(max, DateTime)",
+    "Clock of the store at the last change.",
+    "DEFAULT now()",
+)
+_DAY = Column("day", "Date", "Calendar day of the reporting zone.")
+_TENANT = Column("tenant_id", "LowCardinality(String)", "Tenant.")
 USER_DAYS = Table(
     "user_days",
     "Each person's days: what they did on a calendar day of the reporting zone. Bots are left out. Group or use max(): parts that "
     "are not merged yet hold a day more than once.",
     (
-        Column("tenant_id", "LowCardinality(String)", "Tenant."),
-        Column("day", "Date", "Calendar day of the reporting zone."),
+        _TENANT,
+        _DAY,
         Column("person", "String", "Pseudonym of the user, else of the visitor who is not signed in."),
         *(Column(name, _FLAG, comment) for name, comment in _FLAGS.items()),
         Column("first_at", f"SimpleAggregateFunction(min, {TIME})", "First record of the day, UTC."),
         Column("last_at", f"SimpleAggregateFunction(max, {TIME})", "Last record of the day, UTC."),
-        Column(
-            "touched_at",
-            "SimpleAggregateFunction(max, DateTime)",
-            "Clock of the store at the last change.",
-            "DEFAULT now()",
-        ),
+        _TOUCHED,
     ),
     order_by="(tenant_id, day, person)",
     engine="AggregatingMergeTree",
@@ -62,20 +65,75 @@ USER_FIRST_DAYS = Table(
     "user_first_days",
     "The first day on which each person was active. Use min(): parts that are not merged yet hold a person more than once.",
     (
-        Column("tenant_id", "LowCardinality(String)", "Tenant."),
+        _TENANT,
         Column("person", "String", "Pseudonym of the user, else of the visitor who is not signed in."),
         Column("first_day", "SimpleAggregateFunction(min, Date)", "First active day, of the reporting zone."),
-        Column(
-            "touched_at",
-            "SimpleAggregateFunction(max, DateTime)",
-            "Clock of the store at the last change.",
-            "DEFAULT now()",
-        ),
+        _TOUCHED,
     ),
     order_by="(tenant_id, person)",
     engine="AggregatingMergeTree",
     expires="touched_at",
 )
+
+
+#: What a listing says of its hosted event's day, and of its host's.
+_LISTED = {
+    "created": (
+        "event_name = 'hosted_event_created'",
+        "1 when it was created.",
+        "1 when the host created a hosted event.",
+    ),
+    "cancelled": (
+        "event_name = 'hosted_event_cancelled'",
+        "1 when it was cancelled.",
+        "1 when the host cancelled one.",
+    ),
+    "sold_out": (
+        "event_name = 'hosted_event_sold_out'",
+        "1 when it was sold out.",
+        "1 when one of the host's was sold out.",
+    ),
+}
+_GREATEST = "SimpleAggregateFunction(max, Nullable(Int64))"
+HOSTED_EVENT_DAYS = Table(
+    "hosted_event_days",
+    "Each hosted event's days: what was listed of it on a calendar day of the reporting zone. Group or use max(): parts that are "
+    "not merged yet hold a day more than once.",
+    (
+        _TENANT,
+        Column("hosted_event_id", "String", "Hosted event."),
+        _DAY,
+        *(Column(name, _FLAG, of_event) for name, (_, of_event, _) in _LISTED.items()),
+        Column("capacity", _GREATEST, "Greatest number of places that was listed."),
+        Column("starts_at_ms", _GREATEST, "Latest begin that was listed, epoch milliseconds."),
+        Column("ends_at_ms", _GREATEST, "Latest end that was listed, epoch milliseconds."),
+        Column(
+            "last_host", "SimpleAggregateFunction(max, Tuple(Int64, String))",
+            "When a host was listed last, epoch milliseconds, and the host's pseudonym; (0, '') when none was.",
+        ),
+        _TOUCHED,
+    ),
+    order_by="(tenant_id, hosted_event_id, day)",
+    engine="AggregatingMergeTree",
+    expires="touched_at",
+)  # fmt: skip
+HOST_DAYS = Table(
+    "host_days",
+    "Each host's days: what was listed of their hosted events on a calendar day of the reporting zone. Group or use max(): parts "
+    "that are not merged yet hold a day more than once.",
+    (
+        _TENANT,
+        _DAY,
+        Column("host_id", "String", "Pseudonym of the host."),
+        *(Column(name, _FLAG, of_host) for name, (_, _, of_host) in _LISTED.items()),
+        _TOUCHED,
+    ),
+    order_by="(tenant_id, day, host_id)",
+    engine="AggregatingMergeTree",
+    partition_by="toYYYYMM(day)",
+    expires="touched_at",
+)
+DAILY = (USER_DAYS, USER_FIRST_DAYS, HOSTED_EVENT_DAYS, HOST_DAYS)
 
 
 @dataclass(frozen=True)
@@ -134,17 +192,41 @@ _FIRST_DAYS = Materialised(
     USER_FIRST_DAYS,
     f"SELECT tenant_id, person, min(day) AS first_day FROM {DATABASE}.user_days WHERE active = 1 GROUP BY tenant_id, person",
 )
+_OF_DAY = f"toDate({_AT}, '{ZONE}') AS day"
+_SAID = ", ".join(f"max(toUInt8({says})) AS {name}" for name, (says, *_) in _LISTED.items())
+_LISTINGS = (
+    Materialised(
+        "hosted_event_days_of_listing",
+        "events_listing",
+        HOSTED_EVENT_DAYS,
+        f"SELECT tenant_id, assumeNotNull(hosted_event_id) AS hosted_event_id, {_OF_DAY}, {_SAID}, max(capacity) AS capacity, "
+        "max(starts_at_ms) AS starts_at_ms, max(ends_at_ms) AS ends_at_ms, "
+        "max(if(host_id IS NULL, (toInt64(0), ''), (occurred_at_ms, assumeNotNull(host_id)))) AS last_host "
+        f"FROM {DATABASE}.events_listing WHERE _excluded = '' AND events_listing.hosted_event_id IS NOT NULL "
+        "GROUP BY tenant_id, hosted_event_id, day",
+    ),
+    Materialised(
+        "host_days_of_listing",
+        "events_listing",
+        HOST_DAYS,
+        f"SELECT tenant_id, {_OF_DAY}, assumeNotNull(host_id) AS host_id, {_SAID} FROM {DATABASE}.events_listing "
+        "WHERE _excluded = '' AND events_listing.host_id IS NOT NULL GROUP BY tenant_id, day, host_id",
+    ),
+)
 _USER_DAYS = tuple(_user_days(family) for family in FAMILIES if family in _SAYS)
-MATERIALISED: tuple[Materialised, ...] = (*_USER_DAYS, _FIRST_DAYS)
+MATERIALISED: tuple[Materialised, ...] = (*_USER_DAYS, _FIRST_DAYS, *_LISTINGS)
 
 
 def main() -> None:
     """Print the statements, to start a migration from."""
     from sinks.ddl import create_sql
 
-    tables = (USER_DAYS, USER_FIRST_DAYS)
-    # What fills the days passes on to the first days.
-    statements = [*map(create_sql, tables), *(m.create for m in MATERIALISED), *(m.fill for m in _USER_DAYS)]
+    # What fills people's days passes on to their first days.
+    statements = [
+        *map(create_sql, DAILY),
+        *(m.create for m in MATERIALISED),
+        *(m.fill for m in (*_USER_DAYS, *_LISTINGS)),
+    ]
     print("\n;\n\n".join(statements) + "\n;")
 
 

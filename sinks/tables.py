@@ -12,7 +12,7 @@ from schemas.families import BYTES, FAMILIES, INTERNAL, Family, Field, Record
 from schemas.identity import SHARD_SQL
 from schemas.money import REPORTING, REPORTING_CURRENCY, reporting_sql
 from schemas.sentiment import SENTIMENT
-from sinks.daily import USER_DAYS, USER_FIRST_DAYS
+from sinks.daily import DAILY
 from sinks.table import DEDUPLICATION_WINDOW, TIME, Column, Table
 
 COUNTS = "Map(String, UInt64)"
@@ -291,6 +291,6 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, SESSION_VERSIONS, DUPLICATES, WITHHELD, BATCHES, LEASES,
-        USER_DAYS, USER_FIRST_DAYS, METRIC_DEFINITIONS, MIGRATIONS,
+        *DAILY, METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

@@ -108,6 +108,30 @@ def test_revenue_is_the_sum_of_its_rows(client: Any) -> None:
     assert [(sold,)] == ask(client, f"SELECT sum(quantity) FROM purchases WHERE {known}")
 
 
+def test_days_of_hosts_and_hosted_events_say_what_was_listed(client: Any) -> None:
+    listed = "FROM events_listing WHERE _excluded = '' AND"
+    days = "max(created), max(cancelled), max(sold_out)"
+    names = [f"max(event_name = 'hosted_event_{name}')" for name in ("created", "cancelled", "sold_out")]
+    kept = ask(
+        client,
+        f"SELECT hosted_event_id, {days}, max(capacity), max(starts_at_ms), max(ends_at_ms), max(last_host).2 "
+        "FROM hosted_event_days GROUP BY hosted_event_id ORDER BY hosted_event_id",
+    )
+    assert len(kept) > 10
+    assert kept == ask(
+        client,
+        f"SELECT hosted_event_id, {', '.join(names)}, max(capacity), max(starts_at_ms), max(ends_at_ms), "
+        f"argMax(host_id, occurred_at) {listed} hosted_event_id IS NOT NULL GROUP BY hosted_event_id ORDER BY hosted_event_id",
+    )
+    kept = ask(client, f"SELECT host_id, day, {days} FROM host_days GROUP BY host_id, day ORDER BY host_id, day")
+    assert len(kept) > 10
+    assert kept == ask(
+        client,
+        f"SELECT host_id, toDate(occurred_at) AS day, {', '.join(names)} {listed} host_id IS NOT NULL "
+        "GROUP BY host_id, day ORDER BY host_id, day",
+    )
+
+
 def test_recent_sessions_are_those_of_all_sessions(client: Any) -> None:
     columns = "person, started_at, ended_at, records, page_views, purchases, engaged"
     recent = ask(client, f"SELECT {columns} FROM recent_sessions ORDER BY ALL")
