@@ -79,22 +79,25 @@ class SessionStage(Rounds):
             span = Span(first_ms, last_ms)
             self._waiting[tenant, person] = span.joined(self._waiting.get((tenant, person), span))
         self._since_ms = store_ms
-        worked, found, until = bool(self._waiting), list[Session](), time.monotonic() + MOST_S
-        while self._waiting and time.monotonic() < until:
-            found += _changed(client, self._some())
-        if worked and not self._waiting:
+        # Records of one time together, newest first: a statement reads what lies between the first and the last.
+        order = sorted(self._waiting, key=lambda person: self._waiting[person].first_ms)
+        worked, found, until = bool(order), list[Session](), time.monotonic() + MOST_S
+        while order and time.monotonic() < until:
+            found += _changed(client, self._last(order))
+        if worked and not order:
             found.append(Session("", "", 0, store_ms, 0, 0, 0, 0, 0))
         now_ms = int(time.time() * 1000)
         return [_record(one, generation, now_ms) for one in found]
 
-    def _some(self) -> dict[Person, Span]:
-        """The next people; those whose records are of one time together, newest first, since what is read is what lies between."""
+    def _last(self, order: list[Person]) -> dict[Person, Span]:
+        """Take as many people as one statement may ask for from the end of the order."""
         some: dict[Person, Span] = {}
         letters = 0
-        for person in sorted(self._waiting, key=lambda p: self._waiting[p].first_ms, reverse=True):
-            letters += sum(map(len, person)) + 10
-            if some and (len(some) == PEOPLE or letters > LETTERS):
+        while order and len(some) < PEOPLE:
+            letters += sum(map(len, order[-1])) + 10
+            if some and letters > LETTERS:
                 break
+            person = order.pop()
             some[person] = self._waiting.pop(person)
         return some
 
