@@ -66,19 +66,16 @@ def main() -> int:
     words.add_argument("--recovery", action="store_true", help="only the recovery, anew")
     given = words.parse_args()
     quick = given.quick
-    found: dict[str, Any] = (
-        {
-            **json.loads(RESULTS.read_text()),
-            "recovery": stack(lambda held: recovered(held, EARLIER)),
-        }
-        if given.recovery
-        else {
-            **stack(lambda held: measured(held, 20 if quick else CANARIES, 20_000 if quick else EARLIER)),
-            **growth(
-                USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
-            ),
-        }
-    )
+    earlier = 20_000 if quick else EARLIER
+    found: dict[str, Any] = {}
+    if given.recovery:
+        found = json.loads(RESULTS.read_text())
+    else:
+        found |= stack(lambda held: measured(held, 20 if quick else CANARIES, earlier))
+        found |= growth(
+            USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
+        )
+    found["recovery"] = stack(lambda held: recovered(held, earlier))
     print(json.dumps(found, indent=2))
     if not quick:
         RESULTS.write_text(json.dumps(found, indent=2) + "\n")
@@ -111,7 +108,7 @@ def recovered(held: Platform, events: int) -> dict[str, Any]:
 
 
 def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
-    """Latencies under load, the pause of checkpoints, the way to an alert, recovery with hours of state."""
+    """Latencies under load, the pause of checkpoints, the way to an alert."""
     a_day(held, earlier)
     before = {name: histogram(held, metric) for name, metric in CHECKPOINTS.items()}
     load = subprocess.Popen(
@@ -128,8 +125,6 @@ def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
         out[name] = percentiles({le: n - before[name].get(le, 0.0) for le, n in histogram(held, metric).items()})
     if alert := alert_after(held):
         out["alert_s"] = alert
-    [span] = held.rows(SPAN)
-    out["recovery"] = {"events": earlier, "hours_of_state": round(span["hours"], 1), **recovery(held)}
     return out
 
 

@@ -12,6 +12,8 @@ DATABASE = "footlights"
 IDLE_S, CAP_S = 1_800, 86_400
 #: A round over people's records looks back so far behind the one before: inserts and clocks are not of one moment.
 ROUND_OVERLAP_S = 30
+#: Clock of the store, epoch milliseconds, at the last round that was complete; 0 before the first.
+NOTED_SQL = f"SELECT toUnixTimestamp64Milli(max(ended_at)) FROM {DATABASE}.session_versions WHERE tenant_id = '' AND person = ''"
 #: Who a record of a person is of.
 PERSON = "coalesce(user_id, anonymous_id)"
 

@@ -171,6 +171,9 @@ def _plain(kind: str) -> str:
     return kind.partition(", ")[2].removesuffix(")") if kind.startswith("Simple") else kind
 
 
+_OF_DAY = f"toDate({_AT}, '{ZONE}') AS day"
+
+
 def _user_days(family: str) -> Materialised:
     says = _SAYS[family]
     flags = ", ".join(
@@ -180,7 +183,7 @@ def _user_days(family: str) -> Materialised:
         f"user_days_of_{family}",
         f"events_{family}",
         USER_DAYS,
-        f"SELECT tenant_id, toDate({_AT}, '{ZONE}') AS day, assumeNotNull(coalesce(user_id, anonymous_id)) AS person, {flags}, "
+        f"SELECT tenant_id, {_OF_DAY}, assumeNotNull(coalesce(user_id, anonymous_id)) AS person, {flags}, "
         f"min({_AT}) AS first_at, max({_AT}) AS last_at FROM {DATABASE}.events_{family} "
         "WHERE _excluded = '' AND NOT automatic AND coalesce(user_id, anonymous_id) IS NOT NULL GROUP BY tenant_id, day, person",
     )
@@ -192,7 +195,6 @@ _FIRST_DAYS = Materialised(
     USER_FIRST_DAYS,
     f"SELECT tenant_id, person, min(day) AS first_day FROM {DATABASE}.user_days WHERE active = 1 GROUP BY tenant_id, person",
 )
-_OF_DAY = f"toDate({_AT}, '{ZONE}') AS day"
 _SAID = ", ".join(f"max(toUInt8({says})) AS {name}" for name, (says, *_) in _LISTED.items())
 _LISTINGS = (
     Materialised(

@@ -30,7 +30,7 @@ from stream_apps.failpoints import Failpoints
 from stream_apps.holdings import Ack, Held, Holdings
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Outgoing, Publisher
-from stream_apps.statements import Statements
+from stream_apps.writer import RecordWriter
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Checkpoints:
         publisher: Publisher,
         partials: Partials,
         letters: DeadLetters,
-        statements: Statements,
+        statements: RecordWriter,
         failpoints: Failpoints,
         wall_ms: Callable[[], int],
     ) -> None:
@@ -128,7 +128,7 @@ class Checkpoints:
         done = partition.flush(generation, self._committed(held), at_end=at_end, read_at_ms=now_ms)
         source = FAMILIES[place.family].topic
         writes.told += [self._letters.outgoing(source, place.partition, r, now_ms) for r in held.refused]
-        writes.told += [self._statements.outgoing(said) for said in held.said]
+        writes.told += [self._statements(said) for said in held.said]
         held.refused, held.said = [], []
         writes.told += [self._partials.record(place, r, generation) for r in done.records]
         writes.told.append(self._partials.head(place, done.head))

@@ -16,12 +16,13 @@ from faust.types import AppT
 from prometheus_client import Counter
 
 from schemas.cohorts import COHORTS
+from schemas.sessions import ROUND_OVERLAP_S
 from schemas.windows import DAY, bucket_of, bucket_start_ms
 from stream_apps.compute.cohorts import Place, Point, Query, Stood, due, place_of, point_of
 from stream_apps.config import StreamConfig
 from stream_apps.kpi_gauges import KpiGauges
 from stream_apps.kpis import POINT_KEY, TARGET
-from stream_apps.rounds import Rounds
+from stream_apps.rounds import MOST_S, Rounds
 
 POINTS = Counter("footlights_cohort_points_total", "Points of cohort metrics published.", ["kpi"])
 TOUCHED = "SELECT DISTINCT toInt32(day) FROM footlights.user_days WHERE touched_at >= toDateTime({since})"
@@ -33,9 +34,6 @@ STOOD = """
 SELECT tenant_id, kpi, by, revision, value, final FROM footlights.kpi_history
 WHERE kpi IN ({names}) AND window_start = fromUnixTimestamp64Milli({start_ms})
 """
-OVERLAP_S = 30
-#: Longest time of a round: a replayed history is worked off in turns, and the last days come first in each.
-MOST_S = 20.0
 #: Figures whose published state is held in memory, at most, once the store has all of them: 200 bytes each.
 MOST_HELD = 200_000
 
@@ -94,7 +92,7 @@ class CohortStage(Rounds):
     def _queries(self, client: Any, today: int) -> list[Query]:
         """What waits already, what rows that came since the last round make due, and today."""
         now = int(time.time())
-        since = max(0, self._since - OVERLAP_S)
+        since = max(0, self._since - ROUND_OVERLAP_S)
         touched = {row[0] for row in client.query(TOUCHED.format(since=since)).result_rows}
         for family in ("listing", "account"):
             sql = OTHERS.format(since=since, family=family, zone=self._config.reporting_zone)

@@ -41,7 +41,8 @@ from stream_apps.intake import Intake, Taken
 from stream_apps.partials_topic import Partials
 from stream_apps.publisher import Publisher
 from stream_apps.registry import NotCached, Schemas
-from stream_apps.statements import Statements, reader
+from stream_apps.statements import reader
+from stream_apps.writer import RecordWriter
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +91,8 @@ class MeasuresStage:
         ]
         return Checkpoints(
             self._app, self._holdings, self._changelog, self._publisher,
-            Partials(ids[0]), DeadLetters(self._config.dead_letter_key, ids[1]), Statements(ids[2]),
+            Partials(ids[0]), DeadLetters(self._config.dead_letter_key, ids[1]),
+            RecordWriter(TOPICS["consents"], ids[2], "tenant_id", "subject"),
             Failpoints(self._config.failpoint), lambda: int(time.time() * 1000),
         )  # fmt: skip
 

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 OWNED = TP(TOPICS["measures"].name, 0)
 SECONDS = Gauge("footlights_round_seconds", "Time of the newest round of work over the store.", ["work"])
 FAILURES = Counter("footlights_round_failures_total", "Rounds that the store or Kafka cut short.", ["work"])
+#: Longest time of a round: a replayed history is worked off in turns.
+MOST_S = 20.0
 STORED = "SELECT max(last) + 1 FROM footlights.batches WHERE topic = '{topic}' AND partition = 0"
 
 Record = dict[str, Any]

@@ -15,17 +15,14 @@ from typing import Any
 from faust.types import AppT
 from prometheus_client import Counter
 
-from schemas.sessions import PERSON, ROUND_OVERLAP_S, records_sql, sessions_sql
+from schemas.sessions import NOTED_SQL, PERSON, ROUND_OVERLAP_S, records_sql, sessions_sql
 from schemas.topics import TOPICS
 from stream_apps.compute.sessions import IDLE_MS, Person, Session, Span, changes, span_of
 from stream_apps.config import StreamConfig
-from stream_apps.rounds import Record, Rounds
+from stream_apps.rounds import MOST_S, Record, Rounds
 
 PUBLISHED = Counter("footlights_sessions_total", "States of sessions published.", ["what"])
 CLOCK = "SELECT toUnixTimestamp64Milli(now64(3))"
-NOTED = """
-SELECT toUnixTimestamp64Milli(max(ended_at)) FROM footlights.session_versions WHERE tenant_id = '' AND person = ''
-"""
 # People's days say from where on to look: rows of the present day come in nearly always.
 TOUCHED = f"""
 SELECT tenant_id, person, toUnixTimestamp64Milli(min(occurred_at)), toUnixTimestamp64Milli(max(occurred_at)) FROM ({
@@ -51,8 +48,8 @@ SELECT {_COLUMNS} FROM ({
     )
 })
 """
-#: Longest time of a round, and what one statement asks for at most: people, and characters of their ids.
-MOST_S, PEOPLE, LETTERS = 20.0, 4_000, 180_000
+#: What one statement asks for at most: people, and characters of their ids.
+PEOPLE, LETTERS = 4_000, 180_000
 
 
 class SessionStage(Rounds):
@@ -72,7 +69,7 @@ class SessionStage(Rounds):
         if not self.all_stored(client):
             return []
         if self._since_ms is None:
-            self._since_ms = client.query(NOTED).result_rows[0][0]
+            self._since_ms = client.query(NOTED_SQL).result_rows[0][0]
         store_ms = client.query(CLOCK).result_rows[0][0]
         since_s = max(0, self._since_ms // 1000 - ROUND_OVERLAP_S)
         for tenant, person, first_ms, last_ms in client.query(TOUCHED, parameters={"since_s": since_s}).result_rows:

@@ -7,13 +7,9 @@ Never: a person with a record that no complete round has seen yet: their session
 
 from infra.verify.cells import Store
 from infra.verify.result import Difference, VerifyResult
-from schemas.sessions import PERSON, ROUND_OVERLAP_S, sessions_sql
+from schemas.sessions import NOTED_SQL, PERSON, ROUND_OVERLAP_S, sessions_sql
 
-#: Clock of the store at the last complete round, and the records of all sessions.
-NOTED = """
-SELECT toUnixTimestamp64Milli(max(ended_at)), (SELECT sum(records) FROM footlights.sessions)
-FROM footlights.session_versions WHERE tenant_id = '' AND person = ''
-"""
+RECORDS = "SELECT sum(records) FROM footlights.sessions"
 COMPARED = """
 SELECT tenant_id, person, start_ms, told, found, told_all = found_all FROM (
     SELECT tenant_id, person, toUnixTimestamp64Milli(started_at) AS start_ms,
@@ -39,9 +35,10 @@ def verify_sessions(
     store: Store, result: VerifyResult, *, from_ms: int | None, to_ms: int | None, cutoff_ms: int
 ) -> None:
     """Add every session to the result, some people at a time; none before the first complete round."""
-    [(noted_ms, records)] = store.rows(NOTED)
+    [(noted_ms,)] = store.rows(NOTED_SQL)
     if not noted_ms:
         return
+    [(records,)] = store.rows(RECORDS)
     span = f"run_started_at >= fromUnixTimestamp64Milli({max(0, cutoff_ms, from_ms or 0)})"
     if to_ms is not None:
         span += f" AND ended_at <= fromUnixTimestamp64Milli({to_ms})"
