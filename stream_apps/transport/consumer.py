@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import structlog
 from aiokafka.errors import IllegalStateError
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
@@ -19,6 +20,7 @@ from stream_apps.transport.fetching import BatchConsumerThread
 from stream_apps.transport.held import HeldRecords, HeldRuns
 from stream_apps.transport.ledger import CommitLedger
 from stream_apps.transport.positions import Positions
+from stream_apps.transport.restoring import restore
 from stream_apps.transport.setup import Merging, setup_of
 from stream_apps.transport.watchdog import Watchdog
 
@@ -126,8 +128,8 @@ class BatchConsumer(driver.Consumer):
             tp = TP(*fetched_tp)  # aiokafka's own tuple, equal to Faust's
             if tp.topic in self.batch_topics:
                 self._runs.add(tp, records, now)
-            else:
-                self._singles.add(tp, records)
+            elif left := restore(cast(TableManager, self.app.tables).recovery, tp, records):
+                self._singles.add(tp, left)
 
     def holds(self, tp: TP) -> bool:
         """Whether fetched records of the partition wait here."""
