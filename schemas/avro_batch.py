@@ -122,7 +122,9 @@ class _Block:
             raise Misaligned("a payload does not end where its schema says")
         if frame[_MAGIC].to_numpy().any() or not (frame[_SCHEMA].to_numpy().view(np.uint32) == self._schema_id).all():
             raise Misaligned("a payload has another header")
-        return frame.with_columns(*self._missing, pl.Series(OFFSET, offsets)).select(*self._columns, OFFSET)
+        if self._missing:
+            frame = frame.with_columns(*self._missing)
+        return pl.DataFrame([*(frame[c] for c in self._columns), pl.Series(OFFSET, offsets)])
 
 
 class BatchDecoder:
