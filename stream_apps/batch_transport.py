@@ -20,7 +20,8 @@ Never: a gap, unless the agent's `OffsetGuard` sees it; a send after the process
             …                                                # compute; at the checkpoint: is_current(…) again, flush, then
             await stream.ack(event)
 
-Membership, assignor, tables, recovery, flow control, commits and sensors stay Faust's. A `Watchdog` inside the consumer ends
+Membership, assignor, tables, recovery, flow control, commits and sensors stay Faust's; only changelog records of tables of bytes go
+into their table by runs. A `Watchdog` inside the consumer ends
 the process (exit code 75) when recovery or reading makes no progress, or when the process was frozen; ask `loop_stalled(app)`
 before each flush as well.
 """
