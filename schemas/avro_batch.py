@@ -154,7 +154,9 @@ class BatchDecoder:
             self._blocks[schema_id] = _Block(schema_id, self._schema_by_id(schema_id), self._reader)
         return self._blocks[schema_id]
 
-    def __call__(self, payloads: Sequence[bytes | None], offsets: Sequence[int]) -> Decoded:
+    def __call__(
+        self, payloads: Sequence[bytes | None], offsets: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]
+    ) -> Decoded:
         """Decode a batch in offset order, whatever its schemas; what cannot be decoded comes back with its reason."""
         if not payloads:
             return Decoded(self._empty, ())

@@ -63,9 +63,9 @@ class Intake:
             good[[i.row for i in invalid]] = False
             frame = frame.filter(pl.Series(good))
             refused.sort(key=lambda r: r.offset)
-        appended = np.array(batch.timestamps(), np.int64)
+        appended = batch.timestamps()
         if frame.height != len(batch):
-            appended = appended[np.searchsorted(np.array(offsets, np.int64), frame[OFFSET].to_numpy())]
+            appended = appended[np.searchsorted(offsets, frame[OFFSET].to_numpy())]
         said = statements(frame) if self.family.name == "account" else []
         withheld = self._consents.withheld(frame, appended.tolist) if self._consents else []
         if withheld:
@@ -76,10 +76,10 @@ class Intake:
 
     @staticmethod
     def _invalid(
-        batch: RecordBatch, offsets: list[int], frame: pl.DataFrame, found: list[tuple[int, str]]
+        batch: RecordBatch, offsets: Array, frame: pl.DataFrame, found: list[tuple[int, str]]
     ) -> list[Refused]:
         at = frame[OFFSET].to_list()
-        place = {offset: i for i, offset in enumerate(offsets)}
+        place = {offset: i for i, offset in enumerate(offsets.tolist())}
         out = []
         for row, code in found:
             record = batch.records[place[at[row]]]

@@ -61,7 +61,11 @@ _SEAMS: list[tuple[Any, str, list[str] | None]] = [
     (aiokafka_fetcher, "FetchResult", None),
     (aiokafka_fetcher.Fetcher, "fetched_records", ["self", "partitions", "timeout", "max_records"]),
     (aiokafka_fetcher.Fetcher, "_create_fetch_waiter", ["self"]),
-    (aiokafka_fetcher.PartitionRecords, "_consumer_record", ["self", "tp", "record"]),
+    (aiokafka_fetcher.FetchResult, "getall", ["self", "max_records"]),
+    (aiokafka_fetcher.FetchResult, "check_assignment", ["self", "tp"]),
+    (aiokafka_fetcher.FetchResult, "_update_position", ["self"]),
+    (aiokafka_fetcher.PartitionRecords, "_unpack_records", ["self"]),
+    (aiokafka_fetcher, "READ_COMMITTED", None),
     (aiokafka_consumer.AIOKafkaConsumer, "seek_to_committed", ["self", "partitions"]),
     (subscription_state.SubscriptionState, "reassignment_in_progress", None),
 ]

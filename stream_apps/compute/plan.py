@@ -7,7 +7,7 @@ Never: a predicate in any other form than its canonical text, or a dictionary co
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,7 @@ class GroupPlan:
     uniq: tuple[Sketched, ...]
     quantile: tuple[Sketched, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the additive measures, in the order of their columns."""
         return tuple(a.name for a in self.additive)

@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import faust
+import numpy as np
 from faust.types import AppT, EventT
 from faust.types.tuples import TP, ConsumerMessage, Message
 
 from stream_apps.transport.ledger import Slot
+
+Array = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Record(Protocol):
@@ -67,12 +70,16 @@ class RecordBatch:
     def keys(self) -> list[bytes | None]:
         return [r.key for r in self.records]
 
-    def offsets(self) -> list[int]:
-        return [r.offset for r in self.records]
+    def offsets(self) -> Array:
+        """Offsets, int64."""
+        first, behind = self.first_offset, self.last_offset + 1
+        if behind - first == len(self.records):  # ascending, so each follows the other
+            return np.arange(first, behind)
+        return np.array([r.offset for r in self.records], np.int64)
 
-    def timestamps(self) -> list[int]:
-        """Kafka's timestamps in milliseconds; with LogAppendTime they never fall."""
-        return [r.timestamp for r in self.records]
+    def timestamps(self) -> Array:
+        """Kafka's timestamps in milliseconds, int64; with LogAppendTime they never fall."""
+        return np.array([r.timestamp for r in self.records], np.int64)
 
     def headers(self) -> list[Sequence[tuple[str, bytes]]]:
         return [r.headers for r in self.records]

@@ -6,10 +6,13 @@ Never: a drain that the consumer cannot tell to be before or after a seek.
 """
 
 import asyncio
+import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
+from aiokafka.errors import CorruptRecordException
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP
@@ -22,8 +25,54 @@ if TYPE_CHECKING:
 Fetched = dict[TP, list[Record]]
 
 
-def _as_is(_tp: object, record: Record) -> Record:
-    return record
+class Runs:
+    """Takes the place of a fetch result's `getall`: the same records, a record batch at a time.
+
+    aiokafka builds a ConsumerRecord of ten fields of each record, one by one; its own record has all that a batch needs.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result = ref(result)  # which holds this object
+        self._rest: list[Record] = []
+        self._end = 0  # offset behind the record batch that `_rest` is of
+
+    def __call__(self, max_records: int | None = None) -> list[Record]:
+        """Records from the position on, at most so many; moves the position behind them.
+
+        Raises
+        ------
+        CorruptRecordException
+            A record batch has another checksum; the position stays, so that it is fetched again.
+        """
+        result = self._result()
+        if result is None or not result.has_more() or not result.check_assignment(result._topic_partition):
+            return []
+        source, out = result._partition_records, list[Record]()
+        most = sys.maxsize if max_records is None else max_records
+        while len(out) < most and (self._rest or self._read(source)):
+            room = most - len(out)
+            out += self._rest[:room]
+            self._rest = self._rest[room:]
+            source.next_fetch_offset = self._end if not self._rest else out[-1].offset + 1
+        result._update_position()
+        if not self._rest and not source._records.has_next():
+            result._partition_records = None
+        return out
+
+    def _read(self, source: Any) -> bool:
+        """Make the next record batch the rest; false when there is none."""
+        while source._records.has_next():
+            batch = source._records.next_batch()
+            if source._check_crcs and not batch.validate_crc():
+                raise CorruptRecordException(f"{source._tp}: a record batch has another checksum")
+            begin, self._end = source.next_fetch_offset, batch.next_offset
+            self._rest = [] if batch.is_control_batch else list(batch)
+            if self._rest and self._rest[0].offset < begin:  # a fetch may begin in the middle of a record batch
+                self._rest = [record for record in self._rest if record.offset >= begin]
+            if self._rest:
+                return True
+            source.next_fetch_offset = self._end
+        return False
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
@@ -57,7 +106,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             moved = self._owner.positions.version != version
             if not partitions or moved or fetcher._subscriptions.reassignment_in_progress:
                 return {}
-            self._keep_records_as_they_are(fetcher)
+            self._read_by_runs(fetcher)
             records = await self._fetch_records(
                 consumer, cast(set[TP], partitions), timeout=0, max_records=consumer._max_poll_records
             )
@@ -71,9 +120,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 return {}
             waiter.result()  # raises authorisation errors
 
-    def _keep_records_as_they_are(self, fetcher: Any) -> None:
-        # aiokafka builds a ConsumerRecord of ten fields per record; its own record has all that a batch needs.
-        batch_topics = self._owner.batch_topics
+    def _read_by_runs(self, fetcher: Any) -> None:
         for tp, result in fetcher._records.items():
-            if type(result) is FetchResult and tp.topic in batch_topics and result._partition_records is not None:
-                result._partition_records._consumer_record = _as_is
+            if type(result) is not FetchResult or tp.topic not in self._owner.batch_topics or "getall" in vars(result):
+                continue
+            if result.has_more() and result._partition_records._isolation_level != READ_COMMITTED:
+                result.getall = Runs(result)
