@@ -135,6 +135,8 @@ def test_an_epoch_never_returns() -> None:
 def test_a_batch_without_its_prefix_keeps_the_rest() -> None:
     batch = RecordBatch(A, records(10, 5), highwater=15, generation=1, epoch=2)
     assert batch.skip(2).offsets().tolist() == [12, 13, 14]
+    holes = RecordBatch(A, records(10, 2) + records(15, 1), highwater=16, generation=1, epoch=2)
+    assert holes.offsets().tolist() == [10, 11, 15]
     assert (batch.skip(2).generation, batch.skip(2).epoch, batch.at_end) == (1, 2, True)
 
 
