@@ -42,8 +42,10 @@ def list_(limit: Annotated[int, typer.Option(help="Rows at the most.")] = 100, a
 
 @app.command()
 def show(topic: str, partition: int, offset: int, as_json: Json = False) -> None:
-    """Decrypt one refused record and show what can be read of it."""
-    place = f"{_of_topic(topic)} AND partition = {partition} AND offset = {offset}"
+    """Decrypt one refused record and show what can be read of it; `http` is the topic of what the collector refused."""
+    from footlights.collector.letters import HTTP
+
+    place = f"{_of_topic(topic, HTTP)} AND partition = {partition} AND offset = {offset}"
     letters = _letters(load(), place, 1)
     if not letters:
         fail(f"there is no dead letter at {topic}/{partition}/{offset}; see `footlights deadletters list`")
@@ -55,11 +57,12 @@ def show(topic: str, partition: int, offset: int, as_json: Json = False) -> None
         console.print(f"{name}: {value}", markup=False)
 
 
-def _of_topic(topic: str) -> str:
+def _of_topic(topic: str, *more: str) -> str:
     from schemas.families import BY_TOPIC
 
-    if topic not in BY_TOPIC:
-        fail(f"no dead letters come from {topic}; topics are {', '.join(BY_TOPIC)}", 2)
+    known = (*BY_TOPIC, *more)
+    if topic not in known:
+        fail(f"no dead letters come from {topic}; topics are {', '.join(known)}", 2)
     return f"topic = '{topic}'"
 
 
@@ -90,12 +93,17 @@ def replay(
     limit: Annotated[int, typer.Option(help="Letters at the most.")] = 10_000,
     as_json: Json = False,
 ) -> None:
-    """Publish refused records again, after what was wrong is mended; repeats count once."""
+    """Publish refused records again, after what was wrong is mended; repeats count once.
+
+    What the collector refused is not among them: its sender was told, and sends it again itself.
+    """
+    from footlights.collector.letters import HTTP
+
     from infra.addresses import resolve
     from infra.letters import republish
 
     settings = load()
-    letters = _letters(settings, _of_topic(topic) if topic else "true", max(1, limit))
+    letters = _letters(settings, _of_topic(topic) if topic else f"topic != '{HTTP}'", max(1, limit))
     sent = republish(resolve(settings).kafka, letters)
     if as_json:
         print_json({"found": len(letters), "published": sent})

@@ -145,6 +145,7 @@ def collector(
             schema_registry=addresses.schema_registry,
             folder=settings.data_dir / "collector",
             keys=settings.keys_file(),
+            dead_letter_key=settings.dead_letter_key(),
             pseudonymiser=settings.pseudonymiser(),
             host=host or settings["FOOTLIGHTS_COLLECTOR_HOST"],
             port=port or settings["FOOTLIGHTS_COLLECTOR_PORT"] or 8_080,

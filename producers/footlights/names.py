@@ -43,4 +43,4 @@ def topic_of(family: str) -> str:
     return f"events.{family}"
 
 
-REPORTS_TOPIC, CONSENTS_TOPIC = "producer-reports", "consents"
+REPORTS_TOPIC, CONSENTS_TOPIC, DEAD_LETTERS_TOPIC = "producer-reports", "consents", "dead-letters"

@@ -137,7 +137,11 @@ class Relay:
             "tenant_id": tenant_id, "subject": subject, "analytics_allowed": allowed, "message_id": message_id,
             "said_at_ms": int(time.time() * 1000),
         }  # fmt: skip
-        self._wire.tell(self._producer, CONSENTS_TOPIC, record, key)
+        self.tell(CONSENTS_TOPIC, record, key)
+
+    def tell(self, topic: str, record: dict[str, Any], key: bytes) -> None:
+        """Send a record that is in no spool, if it can be sent now."""
+        self._wire.tell(self._producer, topic, record, key)
 
     def take_over(self, timeout: float) -> int:
         """Look for spools of dead processes now and wait until they are sent; returns how many are not."""

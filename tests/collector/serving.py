@@ -17,6 +17,8 @@ def main() -> None:
     told = json.loads(sys.argv[1])
     for name in ("folder", "keys", "geo_database"):
         told[name] = Path(told[name]) if told.get(name) else None
+    if "dead_letter_key" in told:
+        told["dead_letter_key"] = bytes.fromhex(told["dead_letter_key"])
     keys = [key.encode() for key in told.pop("pseudonym_keys", ["k" * 32])]
     subjects = told.pop("subjects", "")
     serve(Config(pseudonymiser=SubjectIds(Path(subjects), keys) if subjects else HmacPseudonymiser(keys[0]), **told))

@@ -97,6 +97,7 @@ def test_killed_in_the_middle_of_requests(tmp_path: Path) -> None:
             time.sleep(chance.uniform(0, 0.3))
             platform.signal("collector", signal.SIGKILL)
         taken, deadline = ended(senders), time.monotonic() + 90
+        assert Served(tmp_path, "", "", port).post("/v1/track", {"event": "by-nobody"}, token).status == 422
         while True:  # the last one's log is taken over by its successor, a few seconds after its start
             found = [row["original_id"] for row in platform.rows("SELECT original_id FROM events_interaction")]
             if not taken - set(found):
@@ -105,11 +106,16 @@ def test_killed_in_the_middle_of_requests(tmp_path: Path) -> None:
         platform.run("wait", "--idle", "--timeout", "90", timeout=120)
         ledger = platform.json("ledger", check=False)
         books = platform.json("verify", check=False)
+        [letter] = platform.json("deadletters", "list")
+        shown = platform.json("deadletters", "show", "http", "0", str(letter["offset"]))
+        again = platform.json("deadletters", "replay")
     finally:
         platform.down()
     assert len(found) == len(set(found)), "counted twice"
     assert len(taken) >= KILLS * 30 and ledger["gap"] == 0 and ledger["sources"][0]["unconfirmed"] == 0, ledger
     assert books["compared"] and not books["different"]
+    assert (letter["topic"], letter["error_code"]) == ("http", "SCHEMA_VIOLATION") and "by-nobody" in shown["text"]
+    assert again == {"found": 0, "published": 0}, "its sender was told, and sends it again itself"
 
 
 @pytest.mark.slow

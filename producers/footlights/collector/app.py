@@ -22,6 +22,7 @@ from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, jso
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
 from footlights.collector.lanes import DROP, RETRY, Lanes, Result
+from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, KindsOf, mapping
@@ -34,6 +35,8 @@ MAX_EVENTS, BODY_WAIT_S = 1_000, 10.0
 #: Bodies in memory at once; beyond it requests are told to come back.
 MAX_IN_FLIGHT_BYTES = 64 << 20
 Translate = Callable[[Mapping[str, Any], KindsOf], Call]
+#: Refusals of which a copy is kept.
+_KEPT = frozenset({"SCHEMA_VIOLATION", "UNKNOWN_SCHEMA"})
 CORS = [(b"access-control-allow-origin", b"*")]
 PREFLIGHT = [
     *CORS,
@@ -68,12 +71,20 @@ class Collector:
     """The ASGI application."""
 
     def __init__(
-        self, lanes: Lanes, keys: KeyFile, places: Places, cities: Cities, *, trust_forwarded: bool = False
+        self,
+        lanes: Lanes,
+        keys: KeyFile,
+        places: Places,
+        cities: Cities,
+        letters: Letters | None = None,
+        *,
+        trust_forwarded: bool = False,
     ) -> None:
+        self._letters = letters
         self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
         self._cities = cities
         self._buckets, self._in_flight = Buckets(), 0
-        self.telemetry = Telemetry(lanes)
+        self.telemetry = Telemetry(lanes, letters)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -141,7 +152,11 @@ class Collector:
         self, scope: Scope, route: Route, headers: Mapping[str, str], value: Any
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         key = self._key(headers, mapping(value) if isinstance(value, dict) else {})
-        events, single = _events(value, route)
+        try:
+            events, single = _events(value, route)
+        except Problem as problem:
+            self._keep(scope, key, [(value, problem.code)])
+            raise
         wait = self._buckets.take(key, len(events), time.monotonic())
         if wait:
             raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
@@ -150,9 +165,17 @@ class Collector:
         around = self._around(scope, headers)
         results = [self._one(key, route, event, around, received, sent) for event in events]
         self.telemetry.events(results)
+        self._keep(scope, key, [(e, r.code) for e, r in zip(events, results, strict=True) if r.status == DROP])
         if any(result.status not in (DROP, RETRY) for result in results):
             await self._lanes.settled()
         return _told(route, results, single)
+
+    def _keep(self, scope: Scope, key: Key, refused: list[tuple[Any, str]]) -> None:
+        """A copy of what was refused for its content."""
+        if self._letters is not None:
+            for event, code in refused:
+                if code in _KEPT:
+                    self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
     def _one(self, key: Key, route: Route, event: Any, around: Mapping[str, str], received: int, sent: int) -> Result:
         if not isinstance(event, dict):

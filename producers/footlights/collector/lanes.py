@@ -10,15 +10,17 @@ import errno
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from footlights.checks import MAX_EVENT_BYTES
 from footlights.collector.keys import Key
+from footlights.collector.letters import Letters
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call
 from footlights.ids import new_producer_id, uuid7_of
-from footlights.names import family_of, topic_of
+from footlights.names import DEAD_LETTERS_TOPIC, family_of, topic_of
 from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.records import Recorder
@@ -102,6 +104,10 @@ class Lanes:
             kinds = self._wire.schemas.written(f"{topic_of(family)}-value").kinds
             self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
         return self._kinds[family]
+
+    def letters(self, key: bytes) -> Letters:
+        """Dead letters that go out by the lanes' relay; `key` encrypts their payloads."""
+        return Letters(key, partial(self.relay.tell, DEAD_LETTERS_TOPIC))
 
     def take(self, key: Key, call: Call, received_ms: int, skew_ms: int, sent_ms: int) -> Result:
         """Put an event into its lane; it is durable after `settled`.

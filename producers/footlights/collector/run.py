@@ -27,9 +27,10 @@ DRAIN_S = 8
 class Config:
     """What a collector needs.
 
-    `folder` holds its spool, which is taken over by the next collector there; `keys` the file of API keys; `geo_database` a city
-    database in MaxMind's format, and `geo_least_people` how many must have come from a city before it is named; `trust_forwarded`
-    takes a browser's address from X-Forwarded-For, whose last entry a proxy of yours must have written.
+    `folder` holds its spool, which is taken over by the next collector there; `keys` the file of API keys; `dead_letter_key` the
+    32 bytes that encrypt copies of refused events, None to keep none; `geo_database` a city database in MaxMind's format, and
+    `geo_least_people` how many must have come from a city before it is named; `trust_forwarded` takes a browser's address from
+    X-Forwarded-For, whose last entry a proxy of yours must have written.
     """
 
     bootstrap_servers: str
@@ -37,6 +38,7 @@ class Config:
     folder: Path
     keys: Path
     pseudonymiser: Pseudonymiser
+    dead_letter_key: bytes | None = None
     host: str = "127.0.0.1"
     port: int = 8_080
     metrics_port: int | None = None
@@ -59,7 +61,8 @@ def serve(config: Config) -> None:
         kafka_config=config.kafka_config,
     )
     places, cities = Places(config.geo_database), Cities(config.geo_least_people)
-    app = Collector(lanes, KeyFile(config.keys), places, cities, trust_forwarded=config.trust_forwarded)
+    letters = lanes.letters(config.dead_letter_key) if config.dead_letter_key else None
+    app = Collector(lanes, KeyFile(config.keys), places, cities, letters, trust_forwarded=config.trust_forwarded)
     if config.metrics_port is not None:
         start_http_server(config.metrics_port, "127.0.0.1", app.telemetry.registry)
     server = uvicorn.Server(

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector as Collected
 
 from footlights.collector.lanes import Lanes, Result
+from footlights.collector.letters import Letters
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -19,7 +20,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 class Telemetry:
     """Counters of one collector."""
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Lanes, letters: Letters | None = None) -> None:
         self.registry = CollectorRegistry()
         self._answers = Histogram(
             "footlights_collector_request_duration_seconds", "Time to answer a request, its fsync included.",
@@ -28,7 +29,7 @@ class Telemetry:
         self._events = Counter(
             "footlights_collector_events", "Events by what became of them.", ("result", "code"), registry=self.registry
         )
-        self.registry.register(_Held(lanes))
+        self.registry.register(_Held(lanes, letters))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
@@ -45,8 +46,8 @@ class Telemetry:
 
 
 class _Held(Collected):
-    def __init__(self, lanes: Lanes) -> None:
-        self._lanes = lanes
+    def __init__(self, lanes: Lanes, letters: Letters | None) -> None:
+        self._lanes, self._letters = lanes, letters
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         yield GaugeMetricFamily(
@@ -62,3 +63,10 @@ class _Held(Collected):
         for kind, number in self._lanes.redacted.items():
             redacted.add_metric((kind,), number)
         yield redacted
+        if self._letters is not None:
+            copies = CounterMetricFamily(
+                "footlights_collector_dead_letters", "Refused events by whether a copy was kept.", labels=("outcome",)
+            )
+            copies.add_metric(("kept",), self._letters.kept)
+            copies.add_metric(("left_out",), self._letters.left_out)
+            yield copies
