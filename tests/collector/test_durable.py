@@ -97,12 +97,12 @@ def test_killed_in_the_middle_of_requests(tmp_path: Path) -> None:
             time.sleep(chance.uniform(0, 0.3))
             platform.signal("collector", signal.SIGKILL)
         taken, deadline = ended(senders), time.monotonic() + 90
-        assert Served(tmp_path, "", "", port).post("/v1/track", {"event": "by-nobody"}, token).status == 422
         while True:  # the last one's log is taken over by its successor, a few seconds after its start
             found = [row["original_id"] for row in platform.rows("SELECT original_id FROM events_interaction")]
             if not taken - set(found):
                 break
             assert time.monotonic() < deadline, "lost"
+        assert Served(tmp_path, "", "", port).post("/v1/track", {"event": "by-nobody"}, token).status == 422
         platform.run("wait", "--idle", "--timeout", "90", timeout=120)
         ledger = platform.json("ledger", check=False)
         books = platform.json("verify", check=False)
