@@ -93,7 +93,7 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
         return run
 
     third = dict.fromkeys(FAMILIES, sizes.events // 3)
-    usual = {"stages": "measures", "min_rows": 2_000, "users": 100_000, "warm": sizes.events // 6}
+    usual = {"stages": "measures", "min_rows": 2_000, "users": 100_000}
     steps = [
         lambda: _limit(cases, "limit_a", bootstrap, sizes.events),
         lambda: _limit(cases, "limit_b", bootstrap, sizes.events),
@@ -110,9 +110,7 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
                 f"round {number + 1}: {', '.join(f'{n} {c.rounds[-1]:.2f}' for n, c in cases.items())}", file=sys.stderr
             )
     worker(
-        "memory_1m_users",
-        counts={"interaction": int(sizes.users * 1.2)},
-        **(usual | {"users": sizes.users * 100, "warm": 0}),
+        "memory_1m_users", counts={"interaction": int(sizes.users * 1.2)}, **(usual | {"users": sizes.users * 100})
     )()
     with broker() as own, registry(own) as url:
         sink, whole = run_sink(own, url, folder, sizes.sink_events)

@@ -2,7 +2,7 @@
 
 In: a broker and a registry of its own, encoded events.
 Out: CPU seconds (all threads) from the first event to the last committed offset, resident memory.
-Never: the start of the process, its warming up when that is asked for, or the loading, in the figure.
+Never: the start of the process, or the loading, in the figure.
 """
 
 import contextlib
@@ -85,12 +85,10 @@ def run_worker(
     users: int,
     measures: str = "",
     in_turn: bool = False,
-    warm: int = 0,
 ) -> Spent:
     """Start a worker on the topics' ends, load events, wait until all is committed.
 
-    `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other; `warm` events of
-    each family come before and are left out, as with the peers.
+    `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other.
     """
     app = f"{GROUP}-{os.getpid()}-{time.time_ns()}"
     config = {
@@ -110,16 +108,11 @@ def run_worker(
         time.sleep(SETTLE_S)
         families = list(counts)
         payloads = {
-            f: list(encoded(f, warm + counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn))
-            for f in families
+            f: list(encoded(f, counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn)) for f in families
         }
-        if warm:
-            for family in families:
-                load(bootstrap, FAMILIES[family].topic, payloads[family][:warm])
-            _wait(bootstrap, app, families, process)
         before, began = cpu_s(held), time.monotonic()
         for family in families:
-            load(bootstrap, FAMILIES[family].topic, payloads[family][warm:])
+            load(bootstrap, FAMILIES[family].topic, payloads[family])
         _wait(bootstrap, app, families, process)
         return Spent(
             sum(counts.values()), cpu_s(held) - before, time.monotonic() - began, held.memory_info().rss / 2**20
