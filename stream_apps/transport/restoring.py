@@ -5,7 +5,7 @@ Out: the same table and positions as Faust's; the records that are left for Faus
 Never: the record that ends the recovery of a partition, or one behind it: Faust takes these, and says when all is recovered.
 
 Faust makes a message and an event of each record and asks all partitions after each whether the recovery is over. With a
-day of state in 28 partitions that was five sixths of the time of a recovery (docs/benchmarks.md).
+day of state in 28 partitions that was four fifths of the time of a recovery (docs/decisions/0005-batch-transport.md).
 """
 
 from time import monotonic
