@@ -16,6 +16,7 @@ import numpy as np
 
 from schemas.aggregates import BINS, RANK_BITS, REGISTERS, Quantile, Uniq, registers_of
 from schemas.catalogue import MEASURES
+from schemas.distinct import distinct
 from schemas.kpis import Kpi
 from schemas.partials import dense
 from schemas.rollup import Axis
@@ -78,7 +79,7 @@ def _union(old: Array, new: Array) -> Array:
         return old if bool((ranks <= old).all()) else np.maximum(old, ranks)
     if new.dtype == np.uint8:
         return np.maximum(registers_of(old), new)
-    both = np.union1d(old, new)
+    both = distinct(np.concatenate((old, new)), runs=True)
     if len(both) == len(old):
         return old
     return both if len(both) <= SPARSE_MAX else registers_of(both)

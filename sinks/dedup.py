@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from schemas.distinct import distinct
+
 Array = np.ndarray[Any, np.dtype[Any]]
 #: Keys (uint64) and shards (int64) of the rows that the store holds in these shards.
 Load = Callable[[list[int]], tuple[Array, Array]]
@@ -36,10 +38,10 @@ class _Shard:
     def add(self, keys: Array) -> None:
         if not len(keys):
             return
-        self.runs.append(np.unique(keys))
+        self.runs.append(distinct(keys))
         while len(self.runs) > 1 and len(self.runs[-2]) < 2 * len(self.runs[-1]):
             last = self.runs.pop()
-            self.runs[-1] = np.union1d(self.runs[-1], last)
+            self.runs[-1] = distinct(np.concatenate((self.runs[-1], last)), runs=True)
 
 
 class SeenIds:
@@ -66,9 +68,11 @@ class SeenIds:
         """Rows whose key stands in an earlier row, of this batch or before it; all keys are held from now on."""
         present = [int(s) for s in np.unique(shards)]
         self._bring(present, load)
-        _, first = np.unique(keys, return_index=True)
-        repeats = np.ones(len(keys), bool)
-        repeats[first] = False
+        repeats = np.zeros(len(keys), bool)
+        if len(distinct(keys)) < len(keys):
+            _, first = np.unique(keys, return_index=True)
+            repeats[:] = True
+            repeats[first] = False
         order = np.argsort(shards, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1):
             if len(rows):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from schemas.aggregates import BINS, RANK_BITS, REGISTERS, coupons
+from schemas.distinct import distinct, numbered
 from stream_apps.compute.plan import GroupPlan, Rows
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -37,16 +38,14 @@ class Cells:
 def _numbered(bucket: Array, dims: Array) -> tuple[Array, Array, Array]:
     """Distinct (bucket, dims), ordered, and each row's place among them."""
     floor, width = int(bucket.min()), int(dims.max()) + 1
-    distinct, inverse = np.unique((bucket - floor) * width + dims, return_inverse=True)
-    return distinct // width + floor, distinct % width, inverse
+    found, place = numbered((bucket - floor) * width + dims)
+    return found // width + floor, found % width, place
 
 
 def _pairs(cell: Array, coupon: Array) -> tuple[Array, Array]:
     """Each pair once, ordered by cell; coupons are less than 2^20."""
     key = cell.astype(np.uint64) << _COUPON_BITS | coupon.astype(np.uint64)
-    key.sort()  # numpy's own unique hashes, at three times the time of this sort
-    if len(key) > 1:
-        key = key[np.concatenate(([True], key[1:] != key[:-1]))]
+    key = distinct(key)
     return (key >> _COUPON_BITS).astype(np.int64), (key & ((np.uint64(1) << _COUPON_BITS) - np.uint64(1))).astype(
         np.uint32
     )
@@ -101,9 +100,9 @@ def rolled(cells: Cells, bucket: Array) -> Cells:
     np.add.at(values, place, cells.values)
     bins = []
     for cell, index, number in cells.bins:
-        key, inverse = np.unique(place[cell] * BINS.size + index, return_inverse=True)
+        key, at = numbered(place[cell] * BINS.size + index)
         total = np.zeros(len(key), np.int64)
-        np.add.at(total, inverse, number)
+        np.add.at(total, at, number)
         bins.append((key // BINS.size, key % BINS.size, total))
     seen = tuple(_pairs(place[cell], coupon) for cell, coupon in cells.seen)
     return Cells(coarse, dims, rows, late, values, tuple(bins), seen)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.distinct import distinct
 from stream_apps.compute.open_addressing import KeySet, sorted_contains
 from stream_apps.compute.records import IDS, IDS_LEVEL, Key, Record
 
@@ -154,12 +155,14 @@ class Deduplicator:
             held.forget()
         if held.epoch < 0:
             held.epoch = int(offset[0])
-        distinct, first = np.unique(keys, return_index=True)
-        new = held.add(distinct)
-        fresh = np.zeros(len(keys), bool)
-        fresh[first[new]] = True
+        if len(distinct(keys)) == len(keys):
+            fresh = held.add(keys)
+        else:
+            different, first = np.unique(keys, return_index=True)
+            fresh = np.zeros(len(keys), bool)
+            fresh[first[held.add(different)]] = True
         keep[start:] = fresh
-        held.fresh.append(distinct[new])
+        held.fresh.append(keys[fresh])
         if not fresh.all():
             held.fresh_refused.append(offset[~fresh])
         held.touched_ms, held.last = int(times[-1]), int(offset[-1])
@@ -248,6 +251,6 @@ def _tier(chunk: Chunk) -> int:
 
 
 def _merged(chunks: list[Chunk], committed: int) -> Chunk:
-    refused = np.unique(np.concatenate([c.refused for c in chunks]))
-    keys = np.unique(np.concatenate([c.keys for c in chunks]))
+    refused = distinct(np.concatenate([c.refused for c in chunks]))
+    keys = distinct(np.concatenate([c.keys for c in chunks]), runs=True)
     return Chunk(max(c.epoch for c in chunks), keys, refused[refused >= committed])

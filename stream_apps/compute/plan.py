@@ -16,6 +16,7 @@ import polars_hash as plh  # noqa: F401 - registers the `nchash` name space
 
 from schemas.aggregates import ACTOR, Count, Quantile, Sum, Uniq
 from schemas.avro_batch import OFFSET
+from schemas.distinct import numbered
 from schemas.identity import COUNTS, KEY, LATE, SHARD
 from schemas.measures import TENANT, Measure, groups_of
 from schemas.money import reporting_polars
@@ -75,9 +76,9 @@ class Interner:
 
     def _fold(self, depth: int, key: Array) -> Array:
         table = self._folds[depth]
-        distinct, inverse = np.unique(key, return_inverse=True)
+        found, place = numbered(key)
         numbers = []
-        for k in distinct.tolist():
+        for k in found.tolist():
             number = table.get(k)
             if number is None:
                 number = table[k] = len(table)
@@ -85,7 +86,7 @@ class Interner:
                 if depth == len(self.columns) - 1:
                     self.texts.append(self._texts_of(k))
             numbers.append(number)
-        out: Array = np.array(numbers, np.int64)[inverse]
+        out: Array = np.array(numbers, np.int64)[place]
         return out
 
     def _texts_of(self, key: int) -> Dimensions:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.distinct import numbered
 from schemas.windows import DAY, HOUR, LEVELS, MINUTE, bucket_of
 from stream_apps.compute.buckets import Bucket
 from stream_apps.compute.cells import Cells, cells_of, rolled
@@ -114,7 +115,7 @@ class State:
         if not self.swept:
             yield rows, LEVELS
             return
-        minutes, inverse = np.unique(rows.minute, return_inverse=True)
+        minutes, inverse = numbered(rows.minute)
         cold = np.zeros(len(rows), np.int64)
         for level in LEVELS:
             missed = self.swept.holds(level, self._buckets_of(minutes, level))[inverse]
@@ -126,7 +127,7 @@ class State:
             yield rows.map(lambda a, at=at: a[at]), levels  # type: ignore[misc]
 
     def _apply(self, rows: Rows, levels: tuple[int, ...]) -> None:
-        minutes, inverse = np.unique(rows.minute, return_inverse=True)
+        minutes, inverse = numbered(rows.minute)
         of_level = {level: self._buckets_of(minutes, level) for level in levels}
         replayed = int(rows.offset[0]) <= self._restored
         skips = {level: self._included(rows, (level, of_level[level]), inverse) for level in levels} if replayed else {}
@@ -146,7 +147,7 @@ class State:
             return
         cells = cells_of(group, rows.map(lambda a: a[kept]), dims[kept], sketches=False)
         if level != MINUTE:
-            minutes, inverse = np.unique(cells.bucket, return_inverse=True)
+            minutes, inverse = numbered(cells.bucket)
             cells = rolled(cells, self._buckets_of(minutes, level)[inverse])
         self._merge(g, level, cells, sketches=False)
 

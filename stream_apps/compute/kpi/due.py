@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from schemas.distinct import distinct
 from schemas.kpis import KPIS, Kpi
 from schemas.windows import WINDOWS, Window
 from stream_apps.compute.kpi.contributions import Changes, Contributions
@@ -71,7 +72,7 @@ class Due:
         out = {}
         for key, parts in found.items():
             newest = self.newest(task.kpi, task.window.level, key[0])
-            lasts = task.window.aligned(np.unique(np.concatenate(parts)))
+            lasts = task.window.aligned(distinct(np.concatenate(parts)))
             lasts = lasts[lasts <= (task.window.reach(newest) if newest is not None else -1)]
             if (
                 swept := self._contributions.swept
