@@ -2,7 +2,7 @@
 
 In: `python -m benchmarks.peer_runs [--events N] [--rounds N]`.
 Out: benchmarks/peers.json; the rows of docs/benchmarks.md.
-Never: a virtual machine's warming up in its figure: what it does with the first third of the records is left out.
+Never: warming up in a figure: what a process does with the first third of the records is left out.
 
 Each decodes 29 columns, removes repeats, keeps eight measures by operation and minute (two of them sketches), and makes its state
 safe each second, exactly once.
@@ -100,11 +100,12 @@ def main() -> int:
                 bootstrap,
                 url,
                 folder,
-                {FAMILY: given.events},
+                {FAMILY: given.events * 2 // 3},
                 stages="measures",
                 min_rows=2_000,
                 measures="light",
                 users=100_000,
+                warm=given.events // 3,
             )
             found = {"footlights": (spent.us, spent.rss_mib)}
             found |= {peer: run_peer(peer, bootstrap, folder, given.events) for peer in MAINS}

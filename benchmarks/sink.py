@@ -24,6 +24,7 @@ from infra.addresses import Addresses
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
 from infra.ledger import ends, positions, probe
+from infra.polars_environment import POLARS
 from infra.settings import load as load_settings
 from infra.store import connect
 from schemas.families import FAMILIES
@@ -48,8 +49,13 @@ def engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(30)
 
 
-def run_sink(bootstrap: str, url: str, folder: Path, events: int, family: str = "interaction") -> tuple[Spent, Spent]:
-    """What the sink alone, and sink and engine together, spend on storing the events of a family."""
+def run_sink(
+    bootstrap: str, url: str, folder: Path, events: int, family: str = "interaction", warm: int = 0
+) -> tuple[Spent, Spent]:
+    """What the sink alone, and sink and engine together, spend on storing the events of a family.
+
+    `warm` events come before and are left out, as with the workers.
+    """
     with engine(folder) as (store, server):
         addresses, settings = Addresses(bootstrap, url, store), load_settings({})
         with connect(settings, addresses) as client:
@@ -58,31 +64,44 @@ def run_sink(bootstrap: str, url: str, folder: Path, events: int, family: str = 
             with (folder / "sink.log").open("wb") as log:
                 process = subprocess.Popen(
                     tethered([sys.executable, "-m", "benchmarks.sink", words]), stdout=log, stderr=log,
-                    env={**os.environ, "POLARS_MAX_THREADS": "1"},
+                    env={**os.environ, **POLARS},
                 )  # fmt: skip
             try:
-                return _measured(client, bootstrap, url, psutil.Process(process.pid), server, events, family)
+                return _measured(client, bootstrap, url, psutil.Process(process.pid), server, events, family, warm)
             finally:
                 process.terminate()
                 process.wait(30)
 
 
 def _measured(
-    client: object, bootstrap: str, url: str, sink: psutil.Process, server: psutil.Process, events: int, family: str
+    client: object,
+    bootstrap: str,
+    url: str,
+    sink: psutil.Process,
+    server: psutil.Process,
+    events: int,
+    family: str,
+    warm: int,
 ) -> tuple[Spent, Spent]:
     time.sleep(SETTLE_S)
     topic = FAMILIES[family].topic
-    payloads = list(encoded(family, events, schema_id(url, family), seed=9))
+    payloads = list(encoded(family, warm + events, schema_id(url, family), seed=9))
+    load(bootstrap, topic, payloads[:warm])
+    _await_stored(client, bootstrap, topic)
     before, began = (cpu_s(sink), cpu_s(server)), time.monotonic()
-    load(bootstrap, topic, payloads)
+    load(bootstrap, topic, payloads[warm:])
+    _await_stored(client, bootstrap, topic)
+    own, engine_s, wall = cpu_s(sink) - before[0], cpu_s(server) - before[1], time.monotonic() - began
+    rss = sink.memory_info().rss / 2**20
+    return Spent(events, own, wall, rss), Spent(events, own + engine_s, wall, rss)
+
+
+def _await_stored(client: object, bootstrap: str, topic: str) -> None:
     consumer = probe(bootstrap)
     goal = ends(consumer, [topic])
     consumer.close()
     while any(positions(client).get(place, 0) < end for place, end in goal.items()):
         time.sleep(0.25)
-    own, engine_s, wall = cpu_s(sink) - before[0], cpu_s(server) - before[1], time.monotonic() - began
-    rss = sink.memory_info().rss / 2**20
-    return Spent(events, own, wall, rss), Spent(events, own + engine_s, wall, rss)
 
 
 if __name__ == "__main__":

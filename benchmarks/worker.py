@@ -2,7 +2,7 @@
 
 In: a broker and a registry of its own, encoded events.
 Out: CPU seconds (all threads) from the first event to the last committed offset, resident memory.
-Never: the start of the process, or the loading, in the figure.
+Never: the start of the process, its warming up when that is asked for, or the loading, in the figure.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ from benchmarks.traffic import encoded
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
 from infra.migrate import migrate_schemas, migrate_topics
+from infra.polars_environment import POLARS
 from schemas.families import FAMILIES
 
 GROUP = "bench"
@@ -85,17 +86,19 @@ def run_worker(
     users: int,
     measures: str = "",
     in_turn: bool = False,
+    warm: int = 0,
 ) -> Spent:
     """Start a worker on the topics' ends, load events, wait until all is committed.
 
-    `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other.
+    `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other; `warm` events of
+    each family come before and are left out, as with the peers.
     """
     app = f"{GROUP}-{os.getpid()}-{time.time_ns()}"
     config = {
         "bootstrap": bootstrap, "schema_registry": url, "data_dir": str(folder / app), "app_id": app,
         "stages": stages, "min_rows": min_rows, "measures": measures,
     }  # fmt: skip
-    environment = {**os.environ, "POLARS_MAX_THREADS": "1"}
+    environment = {**os.environ, **POLARS}
     with (folder / f"{app}.log").open("wb") as log:
         process = subprocess.Popen(
             tethered([sys.executable, "-m", "benchmarks.worker", json.dumps(config)]),
@@ -108,11 +111,16 @@ def run_worker(
         time.sleep(SETTLE_S)
         families = list(counts)
         payloads = {
-            f: list(encoded(f, counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn)) for f in families
+            f: list(encoded(f, warm + counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn))
+            for f in families
         }
+        if warm:
+            for family in families:
+                load(bootstrap, FAMILIES[family].topic, payloads[family][:warm])
+            _wait(bootstrap, app, families, process)
         before, began = cpu_s(held), time.monotonic()
         for family in families:
-            load(bootstrap, FAMILIES[family].topic, payloads[family])
+            load(bootstrap, FAMILIES[family].topic, payloads[family][warm:])
         _wait(bootstrap, app, families, process)
         return Spent(
             sum(counts.values()), cpu_s(held) - before, time.monotonic() - began, held.memory_info().rss / 2**20

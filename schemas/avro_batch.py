@@ -105,10 +105,13 @@ class _Block:
 
     def _container(self, payloads: Sequence[bytes]) -> bytes:
         """The Avro object container of these records."""
-        parts = [struct.pack("<d", _MARK)] * (2 * len(payloads))
-        parts[::2] = payloads
-        body = b"".join(parts)
-        return b"".join((self._head, _varint(len(payloads)), _varint(len(body)), body, self._sync))
+        count = len(payloads)
+        size = sum(map(len, payloads)) + 8 * count
+        parts = [struct.pack("<d", _MARK)] * (2 * count + 2)
+        parts[0] = b"".join((self._head, _varint(count), _varint(size)))
+        parts[1:-1:2] = payloads
+        parts[-1] = self._sync
+        return b"".join(parts)
 
     def __call__(self, payloads: Sequence[bytes], offsets: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
         data = self._container(payloads)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.distinct import distinct
+from schemas.distinct import distinct, numbered
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: Keys (uint64) and shards (int64) of the rows that the store holds in these shards.
@@ -36,9 +36,10 @@ class _Shard:
         return found
 
     def add(self, keys: Array) -> None:
+        """Take keys, which are different and in order."""
         if not len(keys):
             return
-        self.runs.append(distinct(keys))
+        self.runs.append(keys)
         while len(self.runs) > 1 and len(self.runs[-2]) < 2 * len(self.runs[-1]):
             last = self.runs.pop()
             self.runs[-1] = distinct(np.concatenate((self.runs[-1], last)), runs=True)
@@ -66,22 +67,22 @@ class SeenIds:
 
     def candidates(self, keys: Array, shards: Array, load: Load) -> Array:
         """Rows whose key stands in an earlier row, of this batch or before it; all keys are held from now on."""
-        present = [int(s) for s in np.unique(shards)]
-        self._bring(present, load)
+        present, place = numbered(shards)
+        self._bring(present.tolist(), load)
         repeats = np.zeros(len(keys), bool)
         if len(distinct(keys)) < len(keys):
             _, first = np.unique(keys, return_index=True)
             repeats[:] = True
             repeats[first] = False
-        order = np.argsort(shards, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1):
-            if len(rows):
-                shard = self._shards[int(shards[rows[0]])]
-                held = shard.holds(keys[rows])
-                repeats[rows] |= held
-                before = len(shard)
-                shard.add(keys[rows][~held])
-                self._size += len(shard) - before
+        for at, number in enumerate(present.tolist()):
+            rows, shard = np.flatnonzero(place == at), self._shards[number]
+            fresh = distinct(keys[rows])  # in order: looked up among sorted keys in a third of the time
+            held = shard.holds(fresh)
+            if held.any():
+                repeats[rows] |= np.isin(keys[rows], fresh[held])
+                fresh = fresh[~held]
+            shard.add(fresh)
+            self._size += len(fresh)
         self._forget(len(present))
         return repeats
 
@@ -94,7 +95,7 @@ class SeenIds:
             return
         keys, shards = load(missing)
         for shard in missing:
-            self._shards[shard].add(keys[shards == shard])
+            self._shards[shard].add(distinct(keys[shards == shard]))
             self._size += len(self._shards[shard])
 
     def _forget(self, keep: int) -> None:

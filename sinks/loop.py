@@ -99,7 +99,7 @@ class Loop:
                 list(self._config.topics), on_assign=self._given, on_revoke=self._taken, on_lost=self._taken
             )
             # Records live from one flush to the next: collecting garbage among them finds nothing and costs much.
-            gc.set_threshold(200_000, 20, 100)
+            gc.set_threshold(2_000_000, 20, 100)
             while not self._stop.is_set():
                 self._read(consumer)
                 self._flush(consumer, time.monotonic())

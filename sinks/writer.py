@@ -192,9 +192,14 @@ class Writer:
 
 
 def arrow(rows: pl.DataFrame) -> bytes:
-    """Rows as an Arrow IPC stream with the column types that every reader knows."""
+    """Rows as an Arrow IPC stream with the column types that every reader knows.
+
+    Columns without any value are left out, half of this function's time in events of which few columns are filled: to the engine a
+    column that `input()` declares and the data lack is NULL.
+    """
     buffer = io.BytesIO()
-    rows.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
+    told = rows.select(column for column in rows if column.null_count() < rows.height)
+    told.write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
     return buffer.getvalue()
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from infra.polars_environment import set_polars
 from infra.settings import load
 
 PANEL = "Processes"
@@ -35,9 +36,7 @@ def worker(
     resume_dead_letters: Annotated[bool, typer.Option(help="Forget the counters of the dead-letter breaker.")] = False,
 ) -> None:
     """Run a stream worker until SIGTERM; it drains, then leaves."""
-    import os
-
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    set_polars()
     from infra.addresses import resolve
     from infra.telemetry import calm, configure
     from stream_apps.app import run
@@ -98,9 +97,7 @@ def sink(
     metrics_port: MetricsPort = None,
 ) -> None:
     """Run a sink until SIGTERM; it stores what it holds, then leaves."""
-    import os
-
-    os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    set_polars()
     from infra.addresses import resolve
     from infra.telemetry import configure
     from sinks.config import SinkConfig
