@@ -35,6 +35,8 @@ def long(value: int) -> bytes:
     """
     if 0 <= value < len(_SMALL):
         return _SMALL[value]
+    if 1 << 13 <= value < 1 << 20:  # three bytes, the most frequent of what is not in the table
+        return bytes((value << 1 & 0x7F | 0x80, value >> 6 & 0x7F | 0x80, value >> 13))
     if not -(1 << 63) <= value < 1 << 63:
         raise Refusal("INVALID_FIELD", "a whole number takes at most 64 bits")
     value = value << 1 ^ value >> 63
@@ -66,20 +68,20 @@ def _boolean(value: bool) -> bytes:
     return b"\x01" if value else b"\x00"
 
 
-#: How each kind is written, and the exact types whose values may be remembered: True and 1.0 are equal to 1.
-_WRITERS: dict[str, tuple[Encode, tuple[type, ...]]] = {
-    "string": (text, (str,)),
-    "long": (long, (int,)),
-    "double": (_double, ()),
-    "boolean": (_boolean, ()),
+#: How each kind is written, and the exact type whose values may be remembered: True and 1.0 are equal to 1.
+_WRITERS: dict[str, tuple[Encode, type | None]] = {
+    "string": (text, str),
+    "long": (long, int),
+    "double": (_double, None),
+    "boolean": (_boolean, None),
 }
 
 
 class Column:
     """One column of a schema.
 
-    `index` is the place of its piece; `encode` raises Refusal for a value that does not fit; `blank` is the piece of a record
-    that has no value for it, None when the schema allows none.
+    `index` is the place of its piece; `blank` is the piece of a record that has no value for it, None when the schema allows none.
+    `known` holds the pieces of values that came often, all of the type `exact`.
     """
 
     def __init__(self, index: int, field: dict[str, Any]) -> None:
@@ -90,31 +92,22 @@ class Column:
             raise SchemaUnavailable(f"column {self.name} has a type that this version of footlights cannot write")
         self.kind: str = kinds[0]
         self.prefix = long(branches.index(self.kind)) if len(branches) == 2 else b""
-        self.encode = _encoder(self.name, self.kind, self.prefix)
+        self._write, self.exact = _WRITERS[self.kind]
+        self.known: dict[Any, bytes] = {}
         self.blank: bytes | None = None
         if field.get("default") is not None:
             self.blank = self.encode(field["default"])
         elif "null" in branches:
             self.blank = long(branches.index("null"))
 
-
-def _encoder(name: str, kind: str, prefix: bytes) -> Encode:
-    write, remembered = _WRITERS[kind]
-    known: dict[Any, bytes] = {}
-
-    def encode(value: Any) -> bytes:
-        if type(value) not in remembered:
-            return prefix + write(checked_field(name, kind, value))
-        found = known.get(value)
-        if found is None:
-            found = prefix + write(checked_field(name, kind, value))
-            if len(found) <= LONGEST:
-                if len(known) >= REMEMBERED:
-                    known.clear()
-                known[value] = found
+    def encode(self, value: Any) -> bytes:
+        """The piece of a value; Refusal when it does not fit. Callers look into `known` first."""
+        found = self.prefix + self._write(checked_field(self.name, self.kind, value))
+        if type(value) is self.exact and len(found) <= LONGEST:
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[value] = found
         return found
-
-    return encode
 
 
 class Shape:

@@ -48,8 +48,19 @@ def uuid7_of(ms: int, *parts: str) -> str:
 
 def fresh_uuid7(ms: int) -> str:
     """UUIDv7 of a record that was made just now."""
-    time, chance = f"{ms:012x}", f"{_bits(74):019x}"
-    return f"{time[:8]}-{time[8:]}-7{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}"
+    return uuid7_of_head(uuid7_head(ms))
+
+
+def uuid7_head(ms: int) -> str:
+    """What all ids of a millisecond begin with."""
+    digits = f"{ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}-7"
+
+
+def uuid7_of_head(head: str) -> str:
+    """UUIDv7 of a record that was made in the millisecond of `head`."""
+    chance = f"{_bits(74):019x}"
+    return f"{head}{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}"
 
 
 def new_producer_id() -> str:

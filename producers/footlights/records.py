@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
 from footlights.encoding import Column, Shape, long, text
-from footlights.ids import fresh_uuid7, record_key
+from footlights.ids import record_key, uuid7_head, uuid7_of_head
 from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
-from footlights.pseudonyms import Pseudonymiser
+from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser
 from footlights.registry import Schemas
 from footlights.scrubber import scrub_properties
 
@@ -29,7 +29,7 @@ _RESERVED = frozenset(
 _FILLED = frozenset(
     {"event_name", "message_id", "occurred_at_ms", "sent_at_ms", "received_at_ms", "properties", "sequence"}
 )
-NAMES_REMEMBERED, STAMPS_REMEMBERED = 1_024, 1_024
+NAMES_REMEMBERED, STAMPS_REMEMBERED, PEOPLE_REMEMBERED = 1_024, 1_024, 16_384
 
 
 def put_amount(fields: dict[str, Any], amount: object) -> None:
@@ -77,7 +77,7 @@ class _Form:
         self.sent, self.received = columns["sent_at_ms"].index, columns["received_at_ms"].index
         self.sequence, self.properties = columns["sequence"].index, columns["properties"].index
         self.columns = columns
-        self.fields = {n: c for n, c in columns.items() if n not in _RESERVED}
+        self.plain = {n: c for n, c in columns.items() if n not in _RESERVED and n not in _PSEUDONYMS}
         self.empty = columns["properties"].encode("{}")
 
 
@@ -109,6 +109,10 @@ class Recorder:
         self._shapes: dict[str, Shape] = {}
         self._forms: dict[str, _Form] = {}
         self._stamps: dict[int, bytes] = {}
+        #: People of late, by raw id: the piece of the pseudonym and the record key. Only where a pseudonym never changes.
+        self._people: dict[str, tuple[bytes, bytes]] = {}
+        self._lasting = isinstance(pseudonymise, HmacPseudonymiser)
+        self._moment = (0, b"", "")
 
     def encode(
         self,
@@ -141,9 +145,12 @@ class Recorder:
             form = self._form(event_name)
         pieces = form.blank.copy()
         now = int(time.time() * 1000)
-        stamp = self._stamp("occurred_at", now)
+        moment = self._moment
+        if moment[0] != now:
+            moment = self._moment = (now, long(checked_ms("occurred_at", now)), uuid7_head(now))
+        _, stamp, head = moment
         if message_id is None:
-            message_id = fresh_uuid7(now)
+            message_id = uuid7_of_head(head)
         else:
             checked_message_id(message_id)
         pieces[form.message_id.index] = b"\x48" + message_id.encode()  # 36 bytes follow
@@ -152,14 +159,18 @@ class Recorder:
         pieces[form.received] = stamp if received_at_ms is None else self._stamp("received_at_ms", received_at_ms)
         if automatic:
             pieces[form.columns["automatic"].index] = b"\x01"
-        identity = message_id
+        key = b""
         if anonymous_id is not None:
-            identity = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
+            key = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
         if user_id is not None:
-            identity = self._identify(pieces, form.columns["user_id"], user_id)
+            key = self._identify(pieces, form.columns["user_id"], user_id)
         if session_id is not None:
-            pseudonym = self._passing(self._tenant_id, checked_id("session_id", session_id) or "")
-            pieces[form.columns["session_id"].index] = form.columns["session_id"].prefix + text(pseudonym)
+            column = form.columns["session_id"]
+            if self._passing is self._pseudonymise:
+                self._identify(pieces, column, session_id)
+            else:
+                pseudonym = self._passing(self._tenant_id, checked_id("session_id", session_id) or "")
+                pieces[column.index] = column.prefix + text(pseudonym)
         if amount is not None:
             put_amount(fields, amount)
         if original_id is not None:
@@ -176,7 +187,7 @@ class Recorder:
         else:
             properties = rest
         pieces[form.properties] = text(properties_text(properties)) if properties else form.empty
-        return Encoded(form.topic, record_key(self._tenant_id, identity), pieces, form.sequence, message_id)
+        return Encoded(form.topic, key or record_key(self._tenant_id, message_id), pieces, form.sequence, message_id)
 
     @staticmethod
     def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
@@ -196,28 +207,41 @@ class Recorder:
             self._stamps[moment] = found
         return found
 
-    def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> str:
-        pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")
-        pieces[column.index] = column.prefix + text(pseudonym)
-        return pseudonym
+    def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> bytes:
+        """Put a pseudonym into its column; returns the record key of its person."""
+        found = self._people.get(raw) if type(raw) is str else None
+        if found is None:
+            pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")
+            found = text(pseudonym), record_key(self._tenant_id, pseudonym)
+            if self._lasting and type(raw) is str:
+                if len(self._people) >= PEOPLE_REMEMBERED:
+                    self._people.clear()
+                self._people[raw] = found
+        pieces[column.index] = column.prefix + found[0]
+        return found[1]
 
     def _fill(
         self, pieces: list[bytes], form: _Form, fields: dict[str, Any], context: Mapping[str, str | None] | None
     ) -> dict[str, Any]:
         """Put fields and context into their columns; returns what has none."""
         rest: dict[str, Any] = {}
+        plain = form.plain
         for name, value in fields.items():
-            column = form.fields.get(name)
-            if name in _RESERVED:
+            column = plain.get(name)
+            if column is not None:
+                known = column.known.get(value) if type(value) is column.exact else None
+                if known is not None:
+                    pieces[column.index] = known
+                elif value is not None:
+                    pieces[column.index] = column.encode(value)
+            elif name in _RESERVED:
                 raise Refusal("RESERVED_NAME", f"{name} is set by the client")
-            if value is None:
+            elif value is None:
                 continue
-            if column is None:
-                rest[name] = value
-            elif name in _PSEUDONYMS:
-                self._identify(pieces, column, value)
+            elif name in _PSEUDONYMS and name in form.columns:
+                self._identify(pieces, form.columns[name], value)
             else:
-                pieces[column.index] = column.encode(value)
+                rest[name] = value
         if context:
             for name, value in checked_context(context).items():
                 pieces[form.columns[name].index] = form.columns[name].encode(value)
