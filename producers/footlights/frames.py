@@ -37,11 +37,6 @@ class Damage(NamedTuple):
     whole: bool
 
 
-def topic_name(raw: bytes) -> str:
-    """A topic's name, decoded once."""
-    return _topics.get(raw) or _topics.setdefault(raw, raw.decode())
-
-
 def framed(body: bytes) -> bytes:
     """The bytes to append for a body (`pack_body(sequence, topic length, key length)`, topic, key, payload)."""
     return _HEAD.pack(MAGIC, len(body), crc32(body)) + body
@@ -67,7 +62,14 @@ def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Fra
                 sequence, topic, key = _unpack_body(part)
                 topic += BODY_BYTES
                 key += topic
-                yield Framed(sequence, topic_name(part[BODY_BYTES:topic]), part[topic:key], part[key:], end)
+                name = part[BODY_BYTES:topic]
+                yield Framed(
+                    sequence,
+                    _topics.get(name) or _topics.setdefault(name, name.decode()),
+                    part[topic:key],
+                    part[key:],
+                    end,
+                )
                 start = end
                 continue
             if end > size and not final and length < 1 << 20:

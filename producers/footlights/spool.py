@@ -13,18 +13,15 @@ import json
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from footlights.frames import Damage, Framed, framed, pack_body, parse, topic_name
+from footlights.frames import Damage, Framed, framed, pack_body, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
 READ_BYTES, DOUBT_S = 256 << 10, 2.0
-#: Records that the reader gets from memory while they are fresh, at most, and the longest of them; it finds all on the disk.
-FRESH, FRESH_BYTES = 2_048, 4_096
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
 _NEW, ABANDONED_S = ".new-", 3_600.0
 
@@ -53,7 +50,6 @@ class Spool:
         self._read_fd, self._reading, self._at = -1, 0, 0
         self._doubt = (-1, 0.0)
         self.seen, self.exhausted = self.acked, False
-        self._fresh: deque[Framed] = deque()
         self._holes: dict[int, int] = {}
 
     @classmethod
@@ -139,8 +135,6 @@ class Spool:
             raise
         self._size += len(frame)
         self.sequence = number
-        if len(self._fresh) < FRESH and len(payload) <= FRESH_BYTES:
-            self._fresh.append(Framed(number, topic_name(topic), key, payload, 0))
         return True
 
     def _roll(self, number: int) -> None:
@@ -169,31 +163,9 @@ class Spool:
 
     def read(self, *, final: bool) -> list[Framed]:
         """The next records in order, [] when there are none now; `final`: nobody writes here any more."""
-        if handed := self._handed():
-            return handed
-        if not self._open_at(self.seen + 1):
+        if self._read_fd < 0 and not self._open_next(0):
             self.exhausted = final
             return []
-        while True:
-            found, moved, last = self._read_piece(final)
-            if found:
-                return found
-            if not moved and not (last and self._open_next(self._reading)):
-                self.exhausted = last and final
-                return []
-
-    def _handed(self) -> list[Framed]:
-        """What `append` left in memory and comes next: a copy of what is on the disk, whose reading costs more."""
-        fresh, found = self._fresh, []
-        while fresh and (number := fresh[0].sequence) <= self.seen + 1:
-            one = fresh.popleft()
-            if number > self.seen:
-                self.seen = number
-                found.append(one)
-        return found
-
-    def _read_piece(self, final: bool) -> tuple[list[Framed], bool, bool]:
-        """New records of the next piece of a segment, whether it went on in there, and whether this was the segment's end."""
         full = final or self._reading != self._segments[-1]  # asked first: a record may come between the two
         # From the end of the last whole record: the bytes of a write that failed halfway are cut off again and replaced.
         chunk = os.pread(self._read_fd, READ_BYTES, self._at)
@@ -211,7 +183,11 @@ class Spool:
                 found.append(one)
             used = one.end
         self._at += used
-        return found, used > 0, last
+        if last and not found:
+            if self._open_next(self._reading):
+                return self.read(final=final)
+            self.exhausted = final
+        return found
 
     def _stays(self, place: int) -> bool:
         """Whether damage in a segment that grows is not a record that is being written just now."""
@@ -225,11 +201,6 @@ class Spool:
         if self._read_fd >= 0:
             os.close(self._read_fd)
         self._read_fd, self.seen, self.exhausted = -1, self.acked, False
-
-    def _open_at(self, number: int) -> bool:
-        """Have the segment open that holds this record, or an earlier one that is being read; false when there is none."""
-        start = max((first for first in self._segments if first <= number), default=0)
-        return (self._read_fd >= 0 and start <= self._reading) or self._open_next(start - 1)
 
     def _open_next(self, after: int) -> bool:
         later = next((first for first in self._segments if first > after), None)

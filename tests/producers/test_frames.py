@@ -6,18 +6,10 @@ from pathlib import Path
 import pytest
 from footlights.frames import Damage, Framed, framed, pack_body, parse
 from footlights.spool import ACKED, QUARANTINE, Limits, Spool
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 LIMITS = Limits(1 << 30, 3_600.0)
-
-
-@pytest.fixture(autouse=True, params=[True, False], ids=["with memory", "disk alone"])
-def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a spool hands fresh records over in memory as well."""
-    if not request.param:
-        monkeypatch.setattr("footlights.spool.FRESH", 0)
-    return bool(request.param)
 
 
 def record(number: int, payload: bytes) -> bytes:
@@ -31,7 +23,6 @@ def found(buffer: bytes, *, final: bool = True) -> list[int]:
 PAYLOADS = st.lists(st.binary(max_size=60) | st.just(b"FLr1") | st.just(b"FLr1\0\0\0\x20abcd"), min_size=1, max_size=6)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PAYLOADS)
 def test_all_that_was_written_is_read(payloads: list[bytes]) -> None:
     buffer = b"".join(record(n, p) for n, p in enumerate(payloads))
@@ -40,7 +31,6 @@ def test_all_that_was_written_is_read(payloads: list[bytes]) -> None:
     ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PAYLOADS, st.data())
 def test_a_torn_end_costs_its_own_record_only(payloads: list[bytes], data: st.DataObject) -> None:
     last = record(len(payloads), b"the last one")
@@ -49,7 +39,6 @@ def test_a_torn_end_costs_its_own_record_only(payloads: list[bytes], data: st.Da
     assert found(buffer) == found(buffer, final=False) == [*range(len(payloads))]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(PAYLOADS, st.data())
 def test_a_flipped_byte_costs_its_own_record_only(payloads: list[bytes], data: st.DataObject) -> None:
     pieces = [record(n, p) for n, p in enumerate(payloads)]
@@ -150,8 +139,6 @@ def test_a_write_that_failed_halfway_and_was_replaced_costs_nothing(tmp_path: Pa
     write(spool, 1, 3)
     (segment,) = spool.folder.glob("*.seg")
     whole = segment.stat().st_size
-    assert read_all(spool, final=False) == [1, 2, 3]
-    spool.rewind()  # to the disk
     with segment.open("ab") as torn:
         torn.write(record(4, b"cut")[:20])
     assert read_all(spool, final=False) == [1, 2, 3]  # the reader has seen the torn bytes
@@ -172,50 +159,8 @@ def test_damage_in_a_segment_that_grows_is_believed_once_it_stays(
     size = len(body) // 6
     body[2 * size + 30] ^= 0xFF
     segment.write_bytes(bytes(body))
-    spool.read(final=False)
-    spool.rewind()  # to the disk
     assert read_all(spool, final=False) == [1, 2]
     monkeypatch.setattr("footlights.spool.DOUBT_S", -1.0)
     assert read_all(spool, final=False) == [4, 5, 6]
     assert spool.damaged == 1
     spool.close(remove=True)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("write"), st.integers(1, 12)),
-            st.sampled_from([("read", 0), ("rewind", 0)]),
-            st.tuples(st.just("acknowledge"), st.integers(0, 40)),
-        ),
-        max_size=30,
-    )
-)
-def test_memory_and_disk_tell_one_story(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("footlights.spool.FRESH", 5)
-        patched.setattr("footlights.spool.FRESH_BYTES", 100)
-        patched.setattr("footlights.spool.SEGMENT_BYTES", 500)
-        spool = Spool.create(tmp_path_factory.mktemp("spool"), "8" * 32, "shop", "default")
-        written: list[bytes] = []
-        following = 1
-        for step, count in [*steps, ("read", 0)]:
-            if step == "write":
-                for _ in range(count):
-                    written.append(bytes([len(written) % 251]) * (20 + 120 * (len(written) % 7 == 3)))
-                    assert spool.append(len(written), b"t", b"k", written[-1], LIMITS, sync=False)
-            elif step == "read":
-                while piece := spool.read(final=False):
-                    for one in piece:
-                        assert (one.sequence, one.topic, one.key) == (following, "t", b"k")
-                        assert one.payload == written[following - 1]
-                        following += 1
-                assert following == len(written) + 1
-            elif step == "rewind":
-                spool.rewind()
-                following = spool.acked + 1
-            else:
-                spool.acknowledge(min(count, following - 1))
-        assert not spool.damaged
-        spool.close(remove=True)
