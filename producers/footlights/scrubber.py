@@ -14,11 +14,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import unquote
 
 MAX_TEXT: Final = 65_536
+NAMES_REMEMBERED: Final = 4_096
 _MAYBE = re.compile(r"[@:=%]|\d{7}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _DIGITS = re.compile(r"(?<![\d.])(?:\d[ .-]?){12,18}\d(?!\d)")
@@ -232,9 +234,15 @@ def _name(key: Any, found: Counter[str]) -> Any:
     return _clean(key, found)
 
 
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def _forbidden(name: str) -> bool:
+    """Whether what stands under this name is a secret."""
+    return _FORBIDDEN.search(_CAMEL.sub("_", name)) is not None
+
+
 def _value(key: Any, inner: Any, found: Counter[str]) -> Any:
     told = isinstance(inner, str | int | float) and not isinstance(inner, bool) and inner not in ("", "[secret]")
-    if told and isinstance(key, str) and _FORBIDDEN.search(_CAMEL.sub("_", key)):
+    if told and isinstance(key, str) and _forbidden(key):
         found["secret"] += 1
         return "[secret]"
     return _clean(inner, found)

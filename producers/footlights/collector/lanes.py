@@ -9,10 +9,9 @@ import asyncio
 import errno
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from footlights.checks import MAX_EVENT_BYTES
 from footlights.collector.keys import Key
@@ -42,8 +41,7 @@ _ENVELOPE = frozenset(
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one event."""
 
     status: str
