@@ -5,8 +5,11 @@ Out: the rows that are refused, with an error code each.
 Never: a rule that only one side knows.
 """
 
+import math
+import re
 from dataclasses import dataclass
 from functools import cache
+from typing import cast
 
 import polars as pl
 
@@ -41,6 +44,10 @@ RANGES: dict[str, tuple[int, int]] = {
 _NAMES = ("tenant_id", "event_name", "source", "producer_id")
 
 
+_IS_UUID7 = pl.col("message_id").str.contains(r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
+_CONTROL = r"[\x00-\x1f\x7f]"
+
+
 @dataclass(frozen=True)
 class Invalid:
     """A refused row: its place in the frame and why. The code never quotes a value."""
@@ -53,16 +60,9 @@ class Invalid:
 def _rules(name: str) -> tuple[tuple[str, pl.Expr], ...]:
     """(error code, expression that is true for a row that breaks the rule)."""
     family = FAMILIES[name]
-    rules = [
-        (
-            "MESSAGE_ID",
-            ~pl.col("message_id").str.contains(
-                r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
-            ),
-        )
-    ]
+    rules = [("MESSAGE_ID", ~_IS_UUID7)]
     rules += [(f"NAME_{c.upper()}", ~pl.col(c).str.len_bytes().is_between(1, MAX_NAME_BYTES)) for c in _NAMES]
-    rules.append(("CONTROL_CHARACTER", pl.col("event_name").str.contains(r"[\x00-\x1f\x7f]")))
+    rules.append(("CONTROL_CHARACTER", pl.col("event_name").str.contains(_CONTROL)))
     rules += [
         (f"RANGE_{c.upper()}", ~pl.col(c).is_between(low, high))
         for c, (low, high) in RANGES.items()
@@ -77,11 +77,34 @@ def _any_broken(name: str) -> pl.Expr:
     return pl.any_horizontal([rule.fill_null(False) for _, rule in _rules(name)])
 
 
+def _surely_valid(family: Family, frame: pl.DataFrame) -> bool:
+    """Whether no row breaks a rule, asked of whole columns: the least and greatest numbers, the different names.
+
+    A third of the time of all rules for each row in batches of 2,000. False says nothing.
+    """
+    for name, (low, high) in RANGES.items():
+        least, greatest = (frame[name].min(), frame[name].max()) if name in family.kinds else (None, None)
+        if least is not None and not low <= cast(int, least) <= cast(int, greatest) <= high:
+            return False
+    for name in _NAMES:
+        column = frame[name]
+        names = column[:1] if (column == column[0]).all() else column.unique()
+        if not all(n is not None and 1 <= len(n.encode()) <= MAX_NAME_BYTES for n in names):
+            return False
+        if name == "event_name" and any(re.search(_CONTROL, n) for n in names):
+            return False
+    if not all(math.isfinite(frame[f.name].sum()) for f in family.fields if f.kind == DOUBLE):
+        return False
+    return bool(frame.select(_IS_UUID7.all()).item())
+
+
 def invalid_rows(family: Family, frame: pl.DataFrame) -> list[Invalid]:
     """The rows of a decoded frame that break a rule, in order, each with the first rule that it breaks.
 
-    Whole batches are nearly always valid, so all rules are first asked at once.
+    Whole batches are nearly always valid, so that is asked first, and then all rules at once.
     """
+    if not frame.height or _surely_valid(family, frame):
+        return []
     broken = frame.select(_any_broken(family.name).alias("b"))["b"]
     if not broken.any():
         return []

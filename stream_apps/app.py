@@ -101,6 +101,6 @@ def run(config: StreamConfig) -> NoReturn:
     # Everything that lives as long as the process is out of the collector's way; batches leave few cycles behind.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
+    gc.set_threshold(200_000, 50, 100)
     log.info("worker_starts", stages=config.stages, changelogs=[changelog_topic(config.app_id, t) for t in tables])
     Worker(app, stages, loglevel=logging.WARNING, redirect_stdouts=False).execute_from_commandline()

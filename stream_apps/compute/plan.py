@@ -17,7 +17,7 @@ import polars_hash as plh  # noqa: F401 - registers the `nchash` name space
 from schemas.aggregates import ACTOR, Count, Quantile, Sum, Uniq
 from schemas.avro_batch import OFFSET
 from schemas.distinct import numbered
-from schemas.identity import COUNTS, KEY, LATE, SHARD
+from schemas.identity import COUNTS, ID_MS, KEY, LATE, shards
 from schemas.measures import TENANT, Measure, groups_of
 from schemas.money import reporting_polars
 from schemas.sentiment import with_sentiment
@@ -230,7 +230,7 @@ class Plan:
             LATE,
             COUNTS,
             KEY,
-            SHARD,
+            ID_MS,
             *coded,
             *[pl.sql_expr(w).fill_null(False).alias(f"p_{i}") for i, w in enumerate(self._predicates)],
             *[pl.col(c).cast(pl.Int64).fill_null(0).alias(f"v_{c}") for c in self._numbers],
@@ -250,7 +250,8 @@ class Plan:
             return {name[2:]: a for name, a in found.items() if name.startswith(prefix)}
 
         return Rows(
-            **{f: found[f] for f in ("offset", "minute", "event_ms", "late", "counts", "key", "shard")},
+            **{f: found[f] for f in ("offset", "minute", "event_ms", "late", "counts", "key")},
+            shard=shards(found["id_ms"], frame["occurred_at_ms"].to_numpy()),
             codes=of("c_"),
             truth={int(i): a for i, a in of("p_").items()},
             values=of("v_"),
