@@ -100,7 +100,7 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
         worker("footlights_chain", counts=third, **usual),
         worker("light_8_measures", counts={"performance": sizes.events}, **(usual | {"measures": "light"})),
         worker("footlights_chain_500", counts=third, **(usual | {"min_rows": 500})),
-        worker("footlights_with_kpis", counts=third, **(usual | {"stages": "measures,kpis"})),
+        worker("footlights_with_kpis", counts=third, **(usual | {"stages": "measures,kpis", "warm": 0})),
         lambda: _stock(cases, bootstrap, sizes.stock_events),
     ]
     for number in range(sizes.rounds):
@@ -115,9 +115,11 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
         **(usual | {"users": sizes.users * 100, "warm": 0}),
     )()
     spent = []
-    for _ in range(sizes.rounds):
+    for number in range(sizes.rounds):
+        place = folder / f"sink-{number}"
+        place.mkdir()
         with broker() as own, registry(own) as url:
-            spent.append(run_sink(own, url, folder, sizes.sink_events, warm=sizes.sink_events // 4))
+            spent.append(run_sink(own, url, place, sizes.sink_events, warm=sizes.sink_events // 4))
     cases["sink_fast"] = Case([whole.us for _, whole in spent])
     alone = statistics.median(sink.us for sink, _ in spent)
     cases["sink_fast"].more = {

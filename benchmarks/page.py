@@ -155,7 +155,7 @@ def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]
         "process; medians of interleaved rounds on a real Apache Kafka, two shared cores. Machines differ and are noisy: read",
         "the ratios, which are of one run. Records have 28 columns and about 240 bytes; 1 % come late, 0.1 % are repeats.",
         "A worker takes 50,000 records of each family before, while it warms up, and a sink 100,000; these are left out, but in",
-        "the case of memory.",
+        "the cases of memory and of KPIs, whose stage goes on with them later.",
         "",
         "| case | µs CPU/event | × limit A | × limit B | what it is |",
         "|---|---|---|---|---|",
