@@ -41,6 +41,8 @@ def goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
     ]
 
 
+#: What eight measures may cost of Flink's time in one run: 4.0 of 4.2.
+FLINK_SHARE = 0.95
 PEERS = {
     "footlights": "our worker: batches of 2,000 through Faust",
     "kafka_streams": "Kafka Streams 4.3: processor API, in-memory stores with changelogs, exactly once v2",
@@ -67,7 +69,14 @@ def _peers(peers: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {name} | {p['cpu_us_per_event']:.2f} | {p['per_footlights']:.2f} | {p['rss_mib']:.0f} | {what} |"
         )
-    return [*lines, ""]
+    share = 1 / peers["flink"]["per_footlights"]
+    return [
+        *lines,
+        "",
+        f"The goal of 4.0 µs was set on a machine where Flink took 4.2, 0.95 of it. In this run it is {share:.2f} of Flink's:",
+        "reached." if share <= FLINK_SHARE else "not reached.",
+        "",
+    ]
 
 
 def _service(found: dict[str, Any]) -> list[str]:
