@@ -21,7 +21,7 @@ from footlights.frames import Damage, Framed, framed, pack_body, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
-READ_BYTES, DOUBT_S = 256 << 10, 2.0
+READ_BYTES, LONGEST_RECORD, DOUBT_S = 256 << 10, 128 << 10, 2.0
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
 _NEW, ABANDONED_S = ".new-", 3_600.0
 
@@ -182,6 +182,11 @@ class Spool:
                 self.seen = one.sequence
                 found.append(one)
             used = one.end
+        if (
+            not used and len(chunk) == READ_BYTES and self._stays(self._at)
+        ):  # so much without a record: the rest may begin one
+            used = READ_BYTES - LONGEST_RECORD
+            self.quarantine(f"{self._reading}-{self._at}", chunk[:used])
         self._at += used
         if last and not found:
             if self._open_next(self._reading):

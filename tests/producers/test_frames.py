@@ -164,3 +164,19 @@ def test_damage_in_a_segment_that_grows_is_believed_once_it_stays(
     assert read_all(spool, final=False) == [4, 5, 6]
     assert spool.damaged == 1
     spool.close(remove=True)
+
+
+def test_damage_longer_than_a_reading_is_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool.create(tmp_path, "7" * 32, "shop", "default")
+    write(spool, 1, 3)
+    spool.close(remove=False)
+    (segment,) = spool.folder.glob("*.seg")
+    with segment.open("ab") as out:
+        out.write(b"FLr1" * 150_000 + b"".join(record(number, b"p" * 50) for number in (4, 5, 7)))
+    monkeypatch.setattr("footlights.spool.DOUBT_S", -1.0)
+    (heir,) = Spool.abandoned(tmp_path)
+    found = [one.sequence for _ in range(20) for one in heir.read(final=True)]
+    assert found == [1, 2, 3, 4, 5, 7]
+    assert heir.exhausted and heir.damaged == 1
+    assert sum(p.stat().st_size for p in (tmp_path / QUARANTINE).iterdir()) == 600_000
+    heir.close(remove=True)
