@@ -73,8 +73,8 @@ def _peers(peers: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"The goal of 4.0 µs was set on a machine where Flink took 4.2, 0.95 of it. In this run it is {share:.2f} of Flink's:",
-        "reached." if share <= FLINK_SHARE else "not reached.",
+        f"The goal of 4.0 µs was set on a machine where Flink took 4.2, {FLINK_SHARE} of it. In this run it is {share:.2f}",
+        "of Flink's: reached." if share <= FLINK_SHARE else "of Flink's: not reached.",
         "",
     ]
 

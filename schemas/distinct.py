@@ -27,6 +27,19 @@ def distinct(values: Array, *, runs: bool = False) -> Array:
     return ordered if new.all() else ordered[new]
 
 
+def firsts(values: Array) -> Array:
+    """Places of the first element of each value: of all elements when no value comes twice, which is asked first.
+
+    Examples
+    --------
+    >>> firsts(np.array([3, 1, 3])).tolist(), firsts(np.array([3, 1])).tolist()
+    ([1, 0], [0, 1])
+    """
+    if len(distinct(values)) == len(values):
+        return np.arange(len(values))
+    return np.unique(values, return_index=True)[1]
+
+
 def numbered(values: Array) -> tuple[Array, Array]:
     """The different values in order, and each element's place among them; values that lie close together are counted.
 

@@ -80,7 +80,7 @@ def _any_broken(name: str) -> pl.Expr:
 def _surely_valid(family: Family, frame: pl.DataFrame) -> bool:
     """Whether no row breaks a rule, asked of whole columns: the least and greatest numbers, the different names.
 
-    A third of the time of all rules for each row in batches of 2,000. False says nothing.
+    Half of the time of all rules for each row in batches of 2,000. False says nothing.
     """
     for name, (low, high) in RANGES.items():
         least, greatest = (frame[name].min(), frame[name].max()) if name in family.kinds else (None, None)

@@ -101,9 +101,12 @@ class Column:
             self.blank = long(branches.index("null"))
 
     def encode(self, value: Any) -> bytes:
-        """The piece of a value; Refusal when it does not fit. Callers look into `known` first."""
+        """The piece of a value; Refusal when it does not fit."""
+        exact = type(value) is self.exact
+        if exact and (known := self.known.get(value)) is not None:
+            return known
         found = self.prefix + self._write(checked_field(self.name, self.kind, value))
-        if type(value) is self.exact and len(found) <= LONGEST:
+        if exact and len(found) <= LONGEST:
             if len(self.known) >= REMEMBERED:
                 self.known.clear()
             self.known[value] = found

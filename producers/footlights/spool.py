@@ -21,6 +21,7 @@ from footlights.frames import Damage, Framed, framed, pack_body, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
+#: Bytes of one reading; no record takes LONGEST_RECORD (an event has at most 64 KiB).
 READ_BYTES, LONGEST_RECORD, DOUBT_S = 256 << 10, 128 << 10, 2.0
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
 _NEW, ABANDONED_S = ".new-", 3_600.0
@@ -116,7 +117,7 @@ class Spool:
             When the disk does not take it; nothing of it stays.
         """
         frame = framed(pack_body(number, len(topic), len(key)) + topic + key + payload)
-        if self._filled - self._removed + self._size + len(frame) > limits.max_bytes:
+        if self.waiting_bytes + len(frame) > limits.max_bytes:
             return False
         now = time.monotonic()
         if not self._waits_since:
@@ -182,9 +183,8 @@ class Spool:
                 self.seen = one.sequence
                 found.append(one)
             used = one.end
-        if (
-            not used and len(chunk) == READ_BYTES and self._stays(self._at)
-        ):  # so much without a record: the rest may begin one
+        if not used and len(chunk) == READ_BYTES and self._stays(self._at):
+            # So much without a record is damage, but for its end, where one may begin.
             used = READ_BYTES - LONGEST_RECORD
             self.quarantine(f"{self._reading}-{self._at}", chunk[:used])
         self._at += used

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from schemas.distinct import distinct
+from schemas.distinct import distinct, firsts
 from stream_apps.compute.open_addressing import KeySet, sorted_contains
 from stream_apps.compute.records import IDS, IDS_LEVEL, Key, Record
 
@@ -155,12 +155,9 @@ class Deduplicator:
             held.forget()
         if held.epoch < 0:
             held.epoch = int(offset[0])
-        if len(distinct(keys)) == len(keys):
-            fresh = held.add(keys)
-        else:
-            different, first = np.unique(keys, return_index=True)
-            fresh = np.zeros(len(keys), bool)
-            fresh[first[held.add(different)]] = True
+        first = firsts(keys)
+        fresh = np.zeros(len(keys), bool)
+        fresh[first[held.add(keys[first])]] = True
         keep[start:] = fresh
         held.fresh.append(keys[fresh])
         if not fresh.all():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.distinct import distinct, numbered
+from schemas.distinct import distinct, firsts, numbered
 
 VALUES = st.lists(st.integers(-(1 << 62), 1 << 62) | st.integers(-3, 3), max_size=50)
 
@@ -13,6 +13,7 @@ VALUES = st.lists(st.integers(-(1 << 62), 1 << 62) | st.integers(-3, 3), max_siz
 def test_distinct_is_a_sorted_set(values: list[int]) -> None:
     told = np.array(values, np.int64)
     assert distinct(told).tolist() == distinct(told, runs=True).tolist() == sorted(set(values))
+    assert sorted(firsts(told).tolist()) == sorted({value: at for at, value in reversed([*enumerate(values)])}.values())
 
 
 @given(VALUES, st.integers(0, 2_000))
