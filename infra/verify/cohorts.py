@@ -32,17 +32,23 @@ def verify_cohorts(
     cutoff_ms: int,
     patience_s: float,
 ) -> None:
-    """Add every final figure to the result. Where one differs, wait for the round that may restate it."""
+    """Add every final figure to the result. Where some differ, wait for the rounds that may restate them.
+
+    A long history is restated in turns: the patience begins anew with each day that agrees.
+    """
     names = ", ".join(repr(name) for name in COHORTS)
     sql = FINAL.format(names=names, span=span_sql(from_ms, to_ms))
-    deadline = time.monotonic() + patience_s
+    deadline = 0.0
     due: set[Day] | None = None
     while True:
         days = _by_day(store, sql, zone, cutoff_ms)
         found = {
             day: _compared(store, day, days[day], zone) for day in sorted(days if due is None else due & days.keys())
         }
-        due = {day for day, one in found.items() if one.different}
+        differ = {day for day, one in found.items() if one.different}
+        if due is None or differ < due:
+            deadline = time.monotonic() + patience_s
+        due = differ
         last = not due or time.monotonic() >= deadline
         for day, one in found.items():
             if last or day not in due:

@@ -66,6 +66,7 @@ def verify(
         Windows first published before `now_ms` less the retention are named as expired, not compared: their raw rows are gone.
     patience_s
         How long to wait for a round of the cohort metrics where one of their final figures differs: it may be about to be restated.
+        Longer as long as days come to agree.
     """
     store, cutoff = ClientStore(client), now_ms - retention_days * DAY_MS
     result = verify_store(store, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)

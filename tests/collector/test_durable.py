@@ -102,6 +102,8 @@ def test_killed_in_the_middle_of_requests(tmp_path: Path) -> None:
             if not taken - set(found):
                 break
             assert time.monotonic() < deadline, "lost"
+        while platform.processes()["collector"]["state"] != "running":  # all may be stored before the last one is back
+            assert time.monotonic() < deadline, "not back"
         assert Served(tmp_path, "", "", port).post("/v1/track", {"event": "by-nobody"}, token).status == 422
         platform.run("wait", "--idle", "--timeout", "90", timeout=120)
         ledger = platform.json("ledger", check=False)

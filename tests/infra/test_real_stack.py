@@ -134,7 +134,7 @@ def test_metrics_show_what_the_truth_holds(stack: Platform, tmp_path: Path) -> N
 
 
 def test_a_killed_workers_partitions_work_again(stack: Platform) -> None:
-    assert stack.signal("worker-1", signal.SIGKILL)
+    stack.kill("worker-1")
     began = time.monotonic()
     stack.run("simulate", "--events", "400", "--seed", "21", "--source", "after-the-kill")
     stack.run("wait", "--idle", "--timeout", "30")

@@ -27,7 +27,7 @@ def test_toggles_under_load(platform: Platform) -> None:
     with client(platform, "careless", obey_consents=False) as careless:
         began, toggles = time.monotonic(), 0
         seconds = max(BETWEEN_S * 2, TOGGLES / PEOPLE * BETWEEN_S)
-        while (now := time.monotonic()) - began < seconds + OBEYED_S + 1:
+        while (now := time.monotonic()) - began < seconds + OBEYED_S + 1 or kills:
             for person in range(PEOPLE):
                 careless.track("search", user_id=f"u{person}", anonymous_id=f"v{person}")
                 sent.append((time.monotonic(), person, "user"))
@@ -38,8 +38,8 @@ def test_toggles_under_load(platform: Platform) -> None:
                 assert careless.consent_changed(user_id=f"u{person}", analytics_allowed=allowed)
                 said[person].append((time.monotonic(), allowed))
                 toggles += 1
-            while kills and now - began > kills[0][0] * seconds:
-                assert platform.signal(kills.pop(0)[1], signal.SIGKILL)
+            if kills and now - began > kills[0][0] * seconds and platform.signal(kills[0][1], signal.SIGKILL):
+                kills.pop(0)
             time.sleep(chance.uniform(0.02, 0.06))
         assert toggles == TOGGLES and careless.flush(30) == 0
         outcomes = len(sent)

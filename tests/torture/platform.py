@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any
 
 import psutil
@@ -69,7 +70,7 @@ class Platform:
         status = self.json("status", check=False)
         return {p["name"]: p for p in status["processes"]}
 
-    def signal(self, name: str, number: signal.Signals) -> bool:
+    def signal(self, name: str, number: Signals) -> bool:
         """Send a signal to a running process of the stack; False when it is not running just now."""
         found = self.processes().get(name)
         if not found or found["state"] != "running" or not found["pid"]:
@@ -79,6 +80,13 @@ class Platform:
         except ProcessLookupError:
             return False
         return True
+
+    def kill(self, name: str, number: Signals = SIGKILL, timeout: float = 60) -> None:
+        """Send a signal to a process of the stack, once it runs: it may be on its way back from an earlier one."""
+        deadline = time.monotonic() + timeout
+        while not self.signal(name, number):
+            assert time.monotonic() < deadline, f"{name} did not come back: {self.processes().get(name)}"
+            time.sleep(0.2)
 
     def join_worker(self) -> subprocess.Popen[bytes]:
         """Start one more worker of the same group, outside the supervisor."""

@@ -72,6 +72,32 @@ def test_a_round_that_restates_a_figure_is_waited_for(monkeypatch: pytest.Monkey
     assert (result.compared, result.equal, len(result.different)) == (2, 1, 1)
 
 
+class Clock:
+    """Time passes by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_patience_begins_anew_with_each_day_that_comes_to_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, days = Clock(), range(DAY, DAY + 10)
+    monkeypatch.setattr(cohorts, "time", clock)
+    counted = {day: [("default", "", 3.0, 9)] for day in days}
+    # One day more is restated every ten seconds, the newest first, but the last one never.
+    books = Books(
+        lambda _: [point(day, 3.0 if day > DAY and days[-1] - day < clock.now // 10 else 2.0) for day in days], counted
+    )
+    result = verified(books, patience_s=15.0)
+    assert (result.compared, result.equal, len(result.different)) == (10, 9, 1)
+    assert 90 + 15 <= clock.now < 90 + 15 + 2 * cohorts.AGAIN_S
+
+
 def test_days_whose_rows_the_retention_takes_are_left_out() -> None:
     counted = {DAY: [("default", "", 3.0, 9)], DAY + 1: [("default", "", 3.0, 9)]}
     books = Books(lambda _: [point(DAY, 9.0), point(DAY + 1, 3.0)], counted, oldest_ms=DAY * DAY_MS)

@@ -1,7 +1,6 @@
 """Cohort metrics on the running platform: published once by two workers, through a crash of both, and restated by late rows."""
 
 import json
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,14 +48,13 @@ def figures(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
 
 
 def settled(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
-    """The figures once the exact count of people says what the days of people say."""
+    """The four figures once the exact count of people says what the days of people say."""
     stack.run("wait", "--idle", "--timeout", "60")
     deadline = time.monotonic() + 60
     while True:
         found, [people] = figures(stack), stack.rows(PEOPLE)
-        if found.get("daily_active_users_exact", (None,))[0] == people["n"]:
-            time.sleep(3)  # the other figures of the same round reach the store
-            return figures(stack)
+        if found.get("daily_active_users_exact", (None,))[0] == people["n"] and len(found) == 4:
+            return found
         assert time.monotonic() < deadline, found
         time.sleep(0.5)
 
@@ -77,10 +75,9 @@ def test_cohorts_are_published_once_through_crashes_and_restated_by_late_rows(st
     words = ("--start", f"{DAY}T10:00:00Z")
     stack.run("simulate", "--events", "3000", "--seed", "31", *words)
     first = settled(stack)
-    assert len(first) == 4
     assert {(revision, final) for _, revision, final in first.values()} == {(0, True)}
     for name in ("worker-1", "worker-2"):
-        assert stack.signal(name, signal.SIGKILL)
+        stack.kill(name)
     stack.run("simulate", "--events", "1500", "--seed", "32", *words)
     second = settled(stack)
     assert second["daily_active_users_exact"][0] > first["daily_active_users_exact"][0]
@@ -108,7 +105,7 @@ def test_sessions_are_those_of_the_records_through_crashes_and_late_ones(stack: 
     assert told > 100
     stack.run("simulate", "--events", "2000", "--seed", "42", "--start", "2026-11-06T08:00:00Z", "--speed", "60")
     for name in ("worker-1", "worker-2"):
-        assert stack.signal(name, signal.SIGKILL)
+        stack.kill(name)
     # Before and after what was there: some sessions grow, some begin earlier, and some become one.
     for start in ("09:45:00", "10:15:00"):
         stack.run("simulate", "--events", "1500", "--seed", "43", "--start", f"2026-11-05T{start}Z")
@@ -124,10 +121,9 @@ def test_verify_knows_each_session(stack: Platform, monkeypatch: pytest.MonkeyPa
     same_sessions(stack)
     [sessions] = stack.rows("SELECT count() AS n FROM sessions")
     deadline = time.monotonic() + 90
-    while (found := stack.json("verify"))["sessions"] != sessions["n"]:
-        assert time.monotonic() < deadline, found["sessions"]
+    while (found := stack.json("verify", check=False))["sessions"] != sessions["n"] or found["different"]:
+        assert time.monotonic() < deadline, (found["sessions"], sessions, found["different"])
         time.sleep(2)
-    assert found["different"] == []
     settings = load()
     with connect(settings, resolve(settings)) as client:
         [(victim,)] = client.query(
