@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,11 +29,11 @@ PAGE = """<!doctype html><title>Shop</title><script src="/footlights.min.js" dat
 
 
 class Site(ThreadingHTTPServer):
-    """Serves a page and the snippet, and is its collector; `status` is what it answers to batches."""
+    """Serves a page and the snippet, and is its collector; `status` is what it answers to batches, after `delay_s`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.status = 202
+        self.status, self.delay_s = 202, 0.0
         self.attributes, self.endpoint = 'data-key="flk_test"', self.url
         self.batches: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
@@ -62,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        time.sleep(self.server.delay_s)
         assert self.headers["Content-Type"].startswith("text/plain") and batch["writeKey"] == "flk_test"
         (self.server.batches if self.server.status == 202 else self.server.refused).append(batch)
         self._answer(self.server.status, b"{}", "application/json")
@@ -154,6 +156,38 @@ def test_vitals_leave_with_the_page(site: Site, visit: Visit) -> None:
     until(lambda: site.named("page_loaded"))
     vitals = site.named("page_loaded")[0]["properties"]
     assert vitals["component"] == "browser" and vitals["operation"] == "/" and vitals["response_time_ms"] > 0
+
+
+@pytest.mark.browser
+def test_leaving_sends_nothing_twice(site: Site, visit: Visit) -> None:
+    page = visit()
+    until(
+        lambda: page.evaluate("localStorage.fl_queue") == "[]"
+    )  # the view is sent; what comes now goes with the beacon
+    page.click("#inner")
+    page.goto("about:blank")  # tells both pagehide and visibilitychange
+    until(lambda: site.named("ticket_chosen") and site.named("page_loaded"))
+    page.wait_for_timeout(600)
+    sent = [event["messageId"] for batch in site.batches for event in batch["batch"]]
+    assert len(sent) == len(set(sent)) == 3
+    visit("/next")
+    until(lambda: len(site.named("page")) == 2)
+    assert len(site.events()) == 4, (
+        "what the beacon carried is sent again under the same ids, since nobody said it arrived"
+    )
+
+
+@pytest.mark.browser
+def test_a_batch_on_its_way_is_not_in_the_beacon(site: Site, visit: Visit) -> None:
+    site.delay_s = 1.0
+    page = visit()
+    page.wait_for_timeout(500)  # the view is on its way
+    page.click("#inner")
+    page.goto("about:blank")
+    until(lambda: site.named("page") and site.named("ticket_chosen"))
+    page.wait_for_timeout(1_500)
+    sent = [event["messageId"] for batch in site.batches for event in batch["batch"]]
+    assert len(sent) == len(set(sent)) == 3
 
 
 @pytest.mark.browser

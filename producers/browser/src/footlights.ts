@@ -15,9 +15,10 @@ type Call = Values & { type: string; messageId: string };
     crypto.randomUUID ? crypto.randomUUID() : Date.now().toString(36) + Math.random().toString(36).slice(2);
   // A store that is closed (private windows, full disks) costs the offline queue, not the page.
   const store = (name: string, value?: unknown): any => {
+    name = "fl_" + name;
     try {
-      if (value === undefined) return JSON.parse(localStorage.getItem("fl_" + name) || "null");
-      value === null ? localStorage.removeItem("fl_" + name) : localStorage.setItem("fl_" + name, JSON.stringify(value));
+      if (value === undefined) return JSON.parse(localStorage.getItem(name) || "null");
+      value === null ? localStorage.removeItem(name) : localStorage.setItem(name, JSON.stringify(value));
     } catch (_) {}
     return null;
   };
@@ -29,7 +30,9 @@ type Call = Values & { type: string; messageId: string };
   let session = id();
   let lost = 0;
   let sending = false;
-  let wait = 1000;
+  // The last event that is on its way: a beacon carries what came after it.
+  let gone: Call | undefined;
+  let wait = 0;
   let timer = 0;
 
   const clean = (url: string): string => url.split(/[?#]/)[0];
@@ -58,33 +61,38 @@ type Call = Values & { type: string; messageId: string };
   const url = endpoint + "/v1/batch";
   const send = async (): Promise<void> => {
     timer = 0;
-    if (sending || !queue.length || !allowed) return;
+    if (sending || !queue[0] || !allowed) return;
     sending = true;
     const batch = queue.slice(0, 50);
     let again = true;
+    gone = batch.slice(-1)[0];
     try {
       // text/plain needs no preflight.
       const answer = await fetch(url, { method: "POST", body: body(batch), keepalive: true });
       again = answer.status === 429 || answer.status >= 500;
     } catch (_) {}
     sending = false;
-    if (!again) {
-      const gone = new Set(batch.map((event) => event.messageId));
-      queue = queue.filter((event) => !gone.has(event.messageId));
+    if (again) {
+      // A page that is left cancels its requests; what a beacon carries meanwhile is no longer this batch's.
+      if (batch.includes(gone!)) gone = undefined;
+    } else {
+      queue = queue.filter((event) => !batch.includes(event));
       keep();
     }
-    wait = again ? Math.min(wait * 2, 60000) : 1000;
-    if (queue.length) timer ||= window.setTimeout(send, again ? wait : 0);
+    wait = again ? Math.min(wait * 2 + 1000, 60000) : 0;
+    if (queue[0]) timer ||= window.setTimeout(send, wait);
   };
   const track = (event: string, properties: Values = {}): void => put("track", { event, properties });
   const page = (properties: Values = {}): void => put("page", { properties });
 
+  const here = (more: Values): Values => ({ component: "browser", operation: location.pathname, ...more });
   let vitals: Values = {};
   const leave = (): void => {
-    if (vitals.response_time_ms) track("page_loaded", { component: "browser", operation: location.pathname, ...vitals });
+    if (vitals.response_time_ms) track("page_loaded", here(vitals));
     vitals = {};
     // What a beacon carried may still be lost, so that it stays in the queue: the same id counts once.
-    if (allowed && queue.length) navigator.sendBeacon(url, body(queue.slice(-50)));
+    const fresh = queue.slice(queue.indexOf(gone!) + 1).slice(-50);
+    if (allowed && fresh[0] && navigator.sendBeacon(url, body(fresh))) gone = fresh.pop();
   };
   const watch = (type: string, see: (entry: any) => void): void => {
     try {
@@ -98,7 +106,7 @@ type Call = Values & { type: string; messageId: string };
   watch("event", (entry) => entry.interactionId && (vitals.inp_ms = Math.max(+(vitals.inp_ms || 0), Math.round(entry.duration))));
 
   const crash = (error: unknown): void =>
-    track("crash", { component: "browser", operation: location.pathname, error: (error as Error)?.name || "Error" });
+    track("crash", here({ error: (error as Error)?.name || "Error" }));
   addEventListener("error", (event) => crash(event.error));
   addEventListener("unhandledrejection", (event) => crash(event.reason));
   addEventListener("online", () => send());
