@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,10 @@ class _Known:
 
 
 class Schemas:
-    """Newest schemas by subject; asks the registry once a process and falls back to the copy on disk. Thread-safe."""
+    """Newest schemas by subject; asks the registry once a process and falls back to the copy on disk. Thread-safe.
+
+    A registry that did not answer is left alone for as long as it was waited for: calls wait half of the time at most.
+    """
 
     def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
         self._url, self._timeout_s = url, timeout_s
@@ -74,6 +78,7 @@ class Schemas:
         self._held: dict[str, Written] = {}
         self._serializers: dict[str, Serialize] = {}
         self._parsed: dict[str, Any] = {}
+        self._again_at, self._silence = 0.0, ""
 
     def written(self, subject: str) -> Written:
         """The newest schema of a subject.
@@ -148,7 +153,7 @@ class Schemas:
     def _ask(self, subject: str) -> Written:
         kept = self._folder / f"{subject}.json"
         try:
-            newest = self._connection().get_latest_version(subject)
+            newest = self._newest(subject)
         except Exception as problem:
             if kept.exists():
                 return Written(**json.loads(kept.read_text()))
@@ -160,6 +165,16 @@ class Schemas:
         written = Written(subject, newest.schema_id, newest.schema.schema_str)
         self._keep(kept, written)
         return written
+
+    def _newest(self, subject: str) -> RegisteredSchema:
+        began = time.monotonic()
+        if began < self._again_at:
+            raise SchemaUnavailable(self._silence)
+        try:
+            return self._connection().get_latest_version(subject)
+        except Exception as problem:
+            self._again_at, self._silence = 2 * time.monotonic() - began, str(problem)
+            raise
 
     def _keep(self, kept: Path, written: Written) -> None:
         try:
