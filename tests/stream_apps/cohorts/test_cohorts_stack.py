@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,14 @@ from tests.torture.platform import Platform
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
 
-DAY = "2026-11-02"
+
+def ago(days: int) -> str:
+    """A day of late: a row of a day makes the figures of all days since then due."""
+    return str((datetime.now(UTC) - timedelta(days)).date())
+
+
+#: Figures are asked for of the first, its end is the second; sessions are of the others.
+DAY, END, VISITS, NEXT = (ago(days) for days in (6, 5, 4, 3))
 FIGURES = f"""
 SELECT kpi, by, value, revision, final FROM kpi_history
 WHERE kpi IN ('daily_active_users_exact', 'weekly_active_users_exact', 'checkout_conversion_ratio', 'crash_user_ratio')
@@ -85,30 +93,28 @@ def test_cohorts_are_published_once_through_crashes_and_restated_by_late_rows(st
     reasons = stack.rows("SELECT DISTINCT reason FROM restatements WHERE kpi = 'daily_active_users_exact'")
     assert reasons == [{"reason": "late"}]
     assert stack.rows(SENT) == []
-    shown = stack.json("metrics", "daily_active_users_exact", "--at", "2026-11-03T00:00:00Z")[0]
+    shown = stack.json("metrics", "daily_active_users_exact", "--at", f"{END}T00:00:00Z")[0]
     assert (shown["value"], shown["final"]) == (second["daily_active_users_exact"][0], True)
-    told = stack.json(
-        "metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", "2026-11-03T00:00:00Z"
-    )
+    told = stack.json("metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", f"{END}T00:00:00Z")
     assert told["recomputed"] == shown["value"]
-    assert "toDate('2026-11-02')" in told["sql"]
+    assert f"toDate('{DAY}')" in told["sql"]
     words = stack.run(
-        "metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", "2026-11-03T00:00:00Z"
+        "metrics", "explain", "daily_active_users_exact", "--window", "1d", "--at", f"{END}T00:00:00Z"
     ).stdout
     assert "Asked again now" in words and "the same" in words
     assert stack.json("verify")["different"] == []
 
 
 def test_sessions_are_those_of_the_records_through_crashes_and_late_ones(stack: Platform) -> None:
-    stack.run("simulate", "--events", "3000", "--seed", "41", "--start", "2026-11-05T10:00:00Z")
+    stack.run("simulate", "--events", "3000", "--seed", "41", "--start", f"{VISITS}T10:00:00Z")
     told = same_sessions(stack)
     assert told > 100
-    stack.run("simulate", "--events", "2000", "--seed", "42", "--start", "2026-11-06T08:00:00Z", "--speed", "60")
+    stack.run("simulate", "--events", "2000", "--seed", "42", "--start", f"{NEXT}T08:00:00Z", "--speed", "60")
     for name in ("worker-1", "worker-2"):
         stack.kill(name)
     # Before and after what was there: some sessions grow, some begin earlier, and some become one.
     for start in ("09:45:00", "10:15:00"):
-        stack.run("simulate", "--events", "1500", "--seed", "43", "--start", f"2026-11-05T{start}Z")
+        stack.run("simulate", "--events", "1500", "--seed", "43", "--start", f"{VISITS}T{start}Z")
     assert same_sessions(stack) > told
     [gone] = stack.rows("SELECT count() AS n FROM session_versions FINAL WHERE records = 0 AND person != ''")
     assert gone["n"] > 0
