@@ -6,6 +6,7 @@ Never: a client's own cost among the collector's.
 """
 
 import json
+import random
 import socket
 import sys
 import tempfile
@@ -42,18 +43,23 @@ def request(path: str, token: str, body: object) -> bytes:
 
 
 class Client(threading.Thread):
-    """Sends requests one after the other on one connection; `pause_s` between them."""
+    """Sends requests on one connection: one after the other, or at random moments, on average `every_s` apart.
 
-    def __init__(self, place: tuple[str, int], requests: list[bytes], pause_s: float = 0.0) -> None:
+    The time of a request counts from its moment: one that waits for the answer to the request before it waits too.
+    """
+
+    def __init__(self, place: tuple[str, int], requests: list[bytes], every_s: float = 0.0, seed: int = 0) -> None:
         super().__init__()
-        self._place, self._requests, self._pause_s = place, requests, pause_s
+        self._place, self._requests, self._every_s, self._chance = place, requests, every_s, random.Random(seed)
         self.seconds: list[float] = []
 
     def run(self) -> None:
         """Send all."""
         with socket.create_connection(self._place) as line, line.makefile("rb") as answers:
+            due = time.perf_counter()
             for one in self._requests:
-                began = time.perf_counter()
+                due = due + self._chance.expovariate(1 / self._every_s) if self._every_s else time.perf_counter()
+                time.sleep(max(0.0, due - time.perf_counter()))
                 line.sendall(one)
                 status = answers.readline()
                 assert status.split()[1] in (b"200", b"202"), status
@@ -62,10 +68,7 @@ class Client(threading.Thread):
                     if header.lower().startswith(b"content-length"):
                         length = int(header.split(b":")[1])
                 answers.read(length)
-                took = time.perf_counter() - began
-                self.seconds.append(took)
-                if self._pause_s > took:
-                    time.sleep(self._pause_s - took)
+                self.seconds.append(time.perf_counter() - due)
 
 
 def load(process: psutil.Process, clients: list[Client]) -> tuple[float, float, list[float]]:
@@ -108,8 +111,8 @@ def main() -> int:
         cpu, wall, _ = load(process, [Client(place, batches(100, 100)) for _ in range(CLIENTS)])
         batched = CLIENTS * 10_000 / cpu
         print(f"events in batches of 100: {batched:,.0f} a second of CPU ({CLIENTS * 10_000 / wall:,.0f} of the clock)")
-        pause = CLIENTS * 100 / (batched / 2)
-        _, _, seconds = load(process, [Client(place, batches(100, 100), pause) for _ in range(CLIENTS)])
+        every = CLIENTS * 100 / (batched / 2)
+        _, _, seconds = load(process, [Client(place, batches(100, 100), every, n) for n in range(CLIENTS)])
         p50, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
         print(f"a batch of 100 at half load: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
     finally:
