@@ -95,7 +95,7 @@ class Bench:
         assert process.wait(20) == 0, self.log()
 
     def until(
-        self, met: Callable[[], Any], timeout: float = 40, process: "subprocess.Popen[bytes] | None" = None
+        self, met: Callable[[], Any], timeout: float = 90, process: "subprocess.Popen[bytes] | None" = None
     ) -> None:
         deadline = time.monotonic() + timeout
         while not met():

@@ -82,7 +82,7 @@ def test_a_sink_dies_at_a_batch_without_an_event(platform: Platform, kind: str) 
 def test_a_worker_and_a_sink_wake_after_others_took_over(platform: Platform) -> None:
     with running(platform, "worker") as worker, running(platform, "sink") as sink:
         publish(platform, next(SEEDS))
-        platform.run("wait", "--idle", "--timeout", "60")  # both work, and own everything
+        platform.run("wait", "--idle", "--timeout", "120")  # both work, and own everything
         publish(platform, next(SEEDS))
         for frozen in (worker, sink):
             frozen.send_signal(signal.SIGSTOP)

@@ -57,7 +57,7 @@ def figures(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
 
 def settled(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
     """The four figures once the exact count of people says what the days of people say."""
-    stack.run("wait", "--idle", "--timeout", "60")
+    stack.run("wait", "--idle", "--timeout", "120")
     deadline = time.monotonic() + 60
     while True:
         found, [people] = figures(stack), stack.rows(PEOPLE)
@@ -69,7 +69,7 @@ def settled(stack: Platform) -> dict[str, tuple[float | None, int, bool]]:
 
 def same_sessions(stack: Platform) -> int:
     """Number of sessions, once the table holds those that the records tell."""
-    stack.run("wait", "--idle", "--timeout", "60")
+    stack.run("wait", "--idle", "--timeout", "120")
     deadline = time.monotonic() + 60
     while True:
         [found] = stack.rows(DIFFERENT)
