@@ -100,12 +100,12 @@ def test_refused_for_good_is_told_and_kept_for_a_person_to_look_at(shared: Serve
 def test_who_opted_out_is_dropped_and_leaves_nothing(shared: Served, tmp_path: Path) -> None:
     token = shared.token("refusing")
     with connected(shared, token, tmp_path) as client:
-        said = client.consent_changed(user_id="rosa", analytics_allowed=False)
-        assert client.track("search", user_id="rosa").status == "opted_out"
+        said = client.consent_changed(user_id="tess", analytics_allowed=False)
+        assert client.track("search", user_id="tess").status == "opted_out"
         assert client.flush(20) == 0
     other = tmp_path / "other"
     with connected(shared, token, other) as client:  # knows nothing of it, the collector does
-        assert client.track("search", user_id="rosa")
+        assert client.track("search", user_id="tess")
         max_searched = client.track("search", user_id="max")
         assert client.flush(20) == 0
     arrived(shared, "refusing", {said.message_id, max_searched.message_id})
