@@ -11,7 +11,10 @@ DATABASE = "footlights"
 #: A break of 30 minutes ends a session, and so does its 24th hour.
 IDLE_S, CAP_S = 1_800, 86_400
 #: A round over people's records looks back so far behind the one before: inserts and clocks are not of one moment.
-ROUND_OVERLAP_S = 30
+ROUND_OVERLAP_S = 60
+#: A complete round has seen what the store got so long before it. It is shorter: `touched_at` is set at the end of an insert and
+#: `_inserted_at` at its begin, and rounds, which look at the one, must go on until the other is old enough.
+ROUND_SEEN_S = 30
 #: Clock of the store, epoch milliseconds, at the last round that was complete; 0 before the first.
 NOTED_SQL = f"SELECT toUnixTimestamp64Milli(max(ended_at)) FROM {DATABASE}.session_versions WHERE tenant_id = '' AND person = ''"
 #: Who a record of a person is of.

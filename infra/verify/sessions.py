@@ -7,7 +7,7 @@ Never: a person with a record that no complete round has seen yet: their session
 
 from infra.verify.cells import Store
 from infra.verify.result import Difference, VerifyResult
-from schemas.sessions import NOTED_SQL, PERSON, ROUND_OVERLAP_S, sessions_sql
+from schemas.sessions import NOTED_SQL, PERSON, ROUND_SEEN_S, sessions_sql
 
 RECORDS = "SELECT sum(records) FROM footlights.sessions"
 COMPARED = """
@@ -44,7 +44,7 @@ def verify_sessions(
         span += f" AND ended_at <= fromUnixTimestamp64Milli({to_ms})"
     parts = int(records) // RECORDS_AT_ONCE + 1
     for part in range(parts):
-        seen = {"parts": parts, "part": part, "seen_s": noted_ms // 1000 - ROUND_OVERLAP_S}
+        seen = {"parts": parts, "part": part, "seen_s": noted_ms // 1000 - ROUND_SEEN_S}
         sql = COMPARED.format(
             state=_STATE, span=span, whose=_SEEN.format(person="person", **seen),
             sessions=sessions_sql(_SEEN.format(person=PERSON, **seen)),
