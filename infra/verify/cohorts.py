@@ -46,7 +46,7 @@ def verify_cohorts(
             day: _compared(store, day, days[day], zone) for day in sorted(days if due is None else due & days.keys())
         }
         differ = {day for day, one in found.items() if one.different}
-        if due is None or differ < due:
+        if differ != due:
             deadline = time.monotonic() + patience_s
         due = differ
         last = not due or time.monotonic() >= deadline

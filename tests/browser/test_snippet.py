@@ -161,9 +161,8 @@ def test_vitals_leave_with_the_page(site: Site, visit: Visit) -> None:
 @pytest.mark.browser
 def test_leaving_sends_nothing_twice(site: Site, visit: Visit) -> None:
     page = visit()
-    until(
-        lambda: page.evaluate("localStorage.fl_queue") == "[]"
-    )  # the view is sent; what comes now goes with the beacon
+    # The view is sent; what comes now goes with the beacon.
+    until(lambda: page.evaluate("localStorage.fl_queue") == "[]")
     page.click("#inner")
     page.goto("about:blank")  # tells both pagehide and visibilitychange
     until(lambda: site.named("ticket_chosen") and site.named("page_loaded"))
@@ -172,9 +171,8 @@ def test_leaving_sends_nothing_twice(site: Site, visit: Visit) -> None:
     assert len(sent) == len(set(sent)) == 3
     visit("/next")
     until(lambda: len(site.named("page")) == 2)
-    assert len(site.events()) == 4, (
-        "what the beacon carried is sent again under the same ids, since nobody said it arrived"
-    )
+    # What the beacon carried is sent again under the same ids, since nobody said that it arrived.
+    assert len(site.events()) == 4
 
 
 @pytest.mark.browser

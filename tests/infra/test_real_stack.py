@@ -137,10 +137,10 @@ def test_a_killed_workers_partitions_work_again(stack: Platform) -> None:
     stack.kill("worker-1")
     began = time.monotonic()
     stack.run("simulate", "--events", "400", "--seed", "21", "--source", "after-the-kill")
-    stack.run("wait", "--idle", "--timeout", "60")
+    stack.run("wait", "--idle", "--timeout", "30")
     print(f"counted {time.monotonic() - began:.1f} s after the kill")
     assert books(stack)["after-the-kill"]["stored"] == 400
-    until(lambda: stack.processes()["worker-1"]["state"] == "running", 60)
+    until(lambda: stack.processes()["worker-1"]["state"] == "running", 30)
     assert stack.processes()["worker-1"]["restarts"] == 1
     verified(stack)
 
@@ -148,7 +148,7 @@ def test_a_killed_workers_partitions_work_again(stack: Platform) -> None:
 def test_a_killed_supervisor_leaves_nobody_and_the_next_up_recovers(stack: Platform) -> None:
     stack.run("simulate", "--events", "2000", "--seed", "22", "--source", "before-the-kill")
     os.kill(stack.processes()["supervisor"]["pid"], signal.SIGKILL)
-    until(lambda: not stack.survivors(), 20)
+    until(lambda: not stack.survivors(), 5)
     status = stack.run("status", "--json", check=False)
     told = json.loads(status.stdout)
     assert status.returncode == 1 and told["ready"] is False

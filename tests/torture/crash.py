@@ -58,14 +58,13 @@ def torture(platform: Platform, plan: Plan, *, idle_timeout: float = 180) -> Ver
     began, rnd = time.monotonic(), random.Random(plan.seed)
     words = ("--events", plan.events, "--seed", plan.seed, "--rate", plan.rate, "--speed", plan.speed)
     publisher = platform.spawn("simulate", *map(str, words))
-    actions = 0
-    for act in _schedule(plan, rnd):
+    acts = _schedule(plan, rnd)
+    for act in acts:
         time.sleep(rnd.uniform(*plan.gap))
         _do(platform, act, rnd)
-        actions += 1
     assert publisher.wait(timeout=600) == 0, "simulate failed; see its log"
     platform.run("wait", "--idle", "--timeout", str(idle_timeout), timeout=idle_timeout + 60)
-    return verdict(platform, actions, time.monotonic() - began)
+    return verdict(platform, len(acts), time.monotonic() - began)
 
 
 def _schedule(plan: Plan, rnd: random.Random) -> list[str]:
