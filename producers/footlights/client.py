@@ -22,6 +22,7 @@ from typing import Any
 from footlights.business import BusinessEvents, problem_with
 from footlights.checks import MAX_EVENT_BYTES, checked_name
 from footlights.defaults import default_folder, default_spool, enabled_by_environment, usable
+from footlights.frames import framed
 from footlights.ids import new_producer_id
 from footlights.lines import Line, LineRecorder
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
@@ -340,7 +341,8 @@ class Client(BusinessEvents):
                 payload = encoded.payload(number)
                 if len(payload) > MAX_EVENT_BYTES:
                     raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
-                if spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=not self._sync_s):
+                frame = framed(number, encoded.topic, encoded.key, payload)
+                if spool.append(number, number, frame, self._limits, sync=not self._sync_s):
                     return
             # Full. The lock is free meanwhile, and the relay makes room.
             now = time.monotonic()

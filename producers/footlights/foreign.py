@@ -6,12 +6,13 @@ Never: a value of a wrong kind in a column: what does not fit stays a property.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from footlights.checks import EARLIEST_MS, LATEST_MS, NO_IDS
 
 _MAX_LONG: Final = (1 << 63) - 1
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 class Unreadable(ValueError):
@@ -49,8 +50,12 @@ def split_columns(kinds: Mapping[str, str], properties: Mapping[str, Any]) -> tu
     """(columns of these kinds, properties that remain)."""
     columns, rest = {}, {}
     for name, value in properties.items():
-        kept = fitted(value, kinds[name]) if name in kinds and value is not None else None
-        if kept is None:
+        kind = kinds.get(name)
+        if kind is None or value is None:
+            rest[name] = value
+        elif kind == "string" and type(value) is str:
+            columns[name] = value
+        elif (kept := fitted(value, kind)) is None:
             rest[name] = value
         else:
             columns[name] = kept
@@ -65,9 +70,11 @@ def identifier(value: object) -> str | None:
     >>> identifier(42), identifier(" u-1 "), identifier("undefined"), identifier(True)
     ('42', 'u-1', None, None)
     """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    text = str(value).strip()
+    if type(value) is not str:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        value = str(value)
+    text = value.strip()
     return None if text.lower() in NO_IDS else text
 
 
@@ -100,10 +107,9 @@ def epoch_ms(moment: datetime, zone: tzinfo) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     try:
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        return in_range((moment - _EPOCH) // _MILLISECOND)
     except OverflowError as error:
         raise Unreadable("timestamp outside 2000-2099") from error
-    return in_range((since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000)
 
 
 def in_range(ms: int) -> int:

@@ -14,7 +14,7 @@ MAGIC = b"FLr1"
 _HEAD = struct.Struct("<4sII")
 _BODY = struct.Struct("<QBH")
 HEAD_BYTES, BODY_BYTES = _HEAD.size, _BODY.size
-pack_body = _BODY.pack
+_pack_head, _pack_body = _HEAD.pack, _BODY.pack
 _unpack_head, _unpack_body = _HEAD.unpack_from, _BODY.unpack_from
 _topics: dict[bytes, str] = {}
 
@@ -37,9 +37,10 @@ class Damage(NamedTuple):
     whole: bool
 
 
-def framed(body: bytes) -> bytes:
-    """The bytes to append for a body (`pack_body(sequence, topic length, key length)`, topic, key, payload)."""
-    return _HEAD.pack(MAGIC, len(body), crc32(body)) + body
+def framed(sequence: int, topic: bytes, key: bytes, payload: bytes) -> bytes:
+    """A record as it lies in a spool."""
+    body = _pack_body(sequence, len(topic), len(key)) + topic + key + payload
+    return _pack_head(MAGIC, len(body), crc32(body)) + body
 
 
 def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Framed | Damage]:
@@ -49,7 +50,7 @@ def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Fra
 
     Examples
     --------
-    >>> one = framed(pack_body(1, 1, 1) + b"tk" + b"payload")
+    >>> one = framed(1, b"t", b"k", b"payload")
     >>> [type(found).__name__ for found in parse(b"??" + one + one[:-1], final=True)]
     ['Damage', 'Framed', 'Damage']
     """

@@ -31,6 +31,9 @@ class Pseudonymiser(Protocol):
 class HmacPseudonymiser:
     """128 bits of HMAC-SHA-256(key, tenant, id); the last 65,536 ids are remembered."""
 
+    #: The pseudonym of an id never changes, so that others may remember it too.
+    lasting = True
+
     def __init__(self, key: bytes, version: int = 1) -> None:
         if len(key) < 16:
             raise ValueError("the pseudonym key needs at least 16 bytes; make one with `openssl rand -hex 32`")

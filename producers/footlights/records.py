@@ -16,9 +16,9 @@ from footlights.encoding import Column, Shape, long, text
 from footlights.ids import record_key, uuid7_head, uuid7_of_head
 from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
-from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser
+from footlights.pseudonyms import Pseudonymiser
 from footlights.registry import Schemas
-from footlights.scrubber import scrub_properties
+from footlights.scrubber import Found, scrub_properties
 
 CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
 _PSEUDONYMS = frozenset({"host_id"})
@@ -111,7 +111,7 @@ class Recorder:
         self._stamps: dict[int, bytes] = {}
         #: People of late, by raw id: the piece of the pseudonym and the record key. Only where a pseudonym never changes.
         self._people: dict[str, tuple[bytes, bytes]] = {}
-        self._lasting = isinstance(pseudonymise, HmacPseudonymiser)
+        self._lasting: bool = getattr(pseudonymise, "lasting", False)
         self._moment = (0, b"", "")
 
     def encode(
@@ -190,7 +190,7 @@ class Recorder:
         return Encoded(form.topic, key or record_key(self._tenant_id, message_id), pieces, form.sequence, message_id)
 
     @staticmethod
-    def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Counter[str]]:
+    def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Found]:
         """Fields and further arguments; a host's id becomes a pseudonym and is left alone."""
         clean, found = scrub_properties({n: v for n, v in fields.items() if n not in _PSEUDONYMS})
         return {**fields, **clean}, found

@@ -12,16 +12,21 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import unquote
 
+from footlights.checks import MAX_DEPTH
+from footlights.outcome import Refusal
+
+#: What was found, by kind.
+Found = dict[str, int]
+
 MAX_TEXT: Final = 65_536
 NAMES_REMEMBERED: Final = 4_096
-_MAYBE = re.compile(r"[@:=%]|\d{7}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I)
+_maybe = re.compile(r"[@:=%]|\d{7}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I).search
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _DIGITS = re.compile(r"(?<![\d.])(?:\d[ .-]?){12,18}\d(?!\d)")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}\b", re.I)
@@ -74,7 +79,7 @@ _ISSUERS: Final = (
 )
 
 
-def scrub_text(text: str) -> tuple[str, Counter[str]]:
+def scrub_text(text: str) -> tuple[str, Found]:
     """A text without personal data, and what was found by kind.
 
     Examples
@@ -82,28 +87,32 @@ def scrub_text(text: str) -> tuple[str, Counter[str]]:
     >>> scrub_text("mail rosa@example.org or call +49 30 901820")[0]
     'mail [email] or call [phone]'
     """
-    found: Counter[str] = Counter()
+    found: Found = {}
     return scrubbed(text, found), found
 
 
-def scrubbed(text: str, found: Counter[str]) -> str:
+def scrubbed(text: str, found: Found) -> str:
     """A text without personal data; what was found is added to `found`."""
-    if not _MAYBE.search(text):
+    if not _maybe(text):
         return text
     out = text[:MAX_TEXT]
     if not out.isascii():
         out = unicodedata.normalize("NFKC", out)
-    seen = found.total()
+    seen = sum(found.values())
     if "%" in out and (plain := unquote(out)) != out and (clean := _scrub(plain, found)) != plain:
         return clean + text[MAX_TEXT:]
     clean = _decoded(_scrub(out, found), found)
-    return clean + text[MAX_TEXT:] if found.total() != seen else text
+    return clean + text[MAX_TEXT:] if sum(found.values()) != seen else text
 
 
-def _scrub(text: str, found: Counter[str]) -> str:
+def _count(kind: str, found: Found, more: int = 1) -> None:
+    found[kind] = found.get(kind, 0) + more
+
+
+def _scrub(text: str, found: Found) -> str:
     def put(kind: str) -> Any:
         def replace(match: re.Match[str]) -> str:
-            found[kind] += 1
+            _count(kind, found)
             return f"[{kind}]"
 
         return replace
@@ -112,7 +121,7 @@ def _scrub(text: str, found: Counter[str]) -> str:
         def replace(match: re.Match[str]) -> str:
             if not holds(match[0]):
                 return match[0]
-            found[kind] += 1
+            _count(kind, found)
             return f"[{kind}]"
 
         return replace
@@ -149,7 +158,7 @@ def _luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _iban_of(text: str, found: Counter[str]) -> str:
+def _iban_of(text: str, found: Found) -> str:
     """The text without the IBAN that it begins with; a match may hold words behind it."""
     country = text[:2].upper()
     length = _IBAN_LENGTHS.get(country, 0)
@@ -161,7 +170,7 @@ def _iban_of(text: str, found: Counter[str]) -> str:
     number = int("".join(str(int(letter, 36)) for letter in iban[4:] + iban[:4]))
     if number % 97 != 1 or (end < len(text) and text[end].isalnum()):
         return text
-    found["iban"] += 1
+    _count("iban", found)
     return "[iban]" + text[end:]
 
 
@@ -181,7 +190,7 @@ def _is_phone(text: str) -> bool:
     return not re.fullmatch(r"0?\d{1,2}[ ./-]\d{1,2}[ ./-](?:19|20)\d{2}.*|(?:19|20)\d{2}[ ./-].*", text)
 
 
-def _decoded(text: str, found: Counter[str]) -> str:
+def _decoded(text: str, found: Found) -> str:
     """The text without encoded pieces that hold personal data."""
 
     def replace(match: re.Match[str]) -> str:
@@ -191,58 +200,74 @@ def _decoded(text: str, found: Counter[str]) -> str:
             plain = raw.decode("ascii")
         except (binascii.Error, ValueError):
             return piece
-        inner: Counter[str] = Counter()
+        inner: Found = {}
         if not plain.isprintable() or _scrub(plain, inner) == plain:
             return piece
-        found.update(inner)
+        for kind, number in inner.items():
+            _count(kind, found, number)
         return f"[{next(iter(inner))}]"
 
     return _BASE64.sub(replace, text) if len(text) >= 24 else text
 
 
-def scrub_properties(properties: Mapping[str, Any]) -> tuple[Mapping[str, Any], Counter[str]]:
+def scrub_properties(properties: Mapping[str, Any]) -> tuple[Mapping[str, Any], Found]:
     """Properties without personal data, and what was found by kind; the same object when nothing was.
+
+    Raises
+    ------
+    Refusal
+        EVENT_TOO_LARGE for properties that are nested deeper than can be looked into.
 
     Examples
     --------
     >>> scrub_properties({"password": "x", "note": {"to": "rosa@example.org"}, "seat": "A1"})[0]
     {'password': '[secret]', 'note': {'to': '[email]'}, 'seat': 'A1'}
     """
-    found: Counter[str] = Counter()
+    found: Found = {}
     if not properties:
         return properties, found
-    out = _clean(properties, found)
+    try:
+        out = _object(properties, found)
+    except RecursionError:
+        raise Refusal("EVENT_TOO_LARGE", f"properties are nested deeper than {MAX_DEPTH}") from None
     return (out if found else properties), found
 
 
-def _clean(value: Any, found: Counter[str]) -> Any:
+def _object(value: Mapping[Any, Any], found: Found) -> dict[Any, Any]:
+    out = {}
+    for key, inner in value.items():
+        odd, forbidden = _judged(key) if isinstance(key, str) else (False, False)
+        if forbidden and _tells(inner):
+            _count("secret", found)
+            clean: Any = "[secret]"
+        elif type(inner) is str:
+            clean = scrubbed(inner, found) if _maybe(inner) else inner
+        else:
+            clean = _clean(inner, found)
+        out[_clean(key, found) if odd else key] = clean
+    return out
+
+
+def _tells(value: Any) -> bool:
+    """Whether a value under a secret name is a secret: a text or a number, and not yet redacted."""
+    return isinstance(value, str | int | float) and not isinstance(value, bool) and value not in ("", "[secret]")
+
+
+def _clean(value: Any, found: Found) -> Any:
     if isinstance(value, str):
         return scrubbed(value, found)
     if isinstance(value, Mapping):
-        return {_name(key, found): _value(key, inner, found) for key, inner in value.items()}
+        return _object(value, found)
     if isinstance(value, list | tuple):
         return [_clean(inner, found) for inner in value]
     if isinstance(value, int) and not isinstance(value, bool) and value > 10**12 and _is_card(str(value)):
-        found["card"] += 1
+        _count("card", found)
         return "[card]"
     return value
 
 
-def _name(key: Any, found: Counter[str]) -> Any:
-    if not isinstance(key, str) or ("@" not in key and not any(map(str.isdigit, key))):
-        return key
-    return _clean(key, found)
-
-
 @lru_cache(maxsize=NAMES_REMEMBERED)
-def _forbidden(name: str) -> bool:
-    """Whether what stands under this name is a secret."""
-    return _FORBIDDEN.search(_CAMEL.sub("_", name)) is not None
-
-
-def _value(key: Any, inner: Any, found: Counter[str]) -> Any:
-    told = isinstance(inner, str | int | float) and not isinstance(inner, bool) and inner not in ("", "[secret]")
-    if told and isinstance(key, str) and _forbidden(key):
-        found["secret"] += 1
-        return "[secret]"
-    return _clean(inner, found)
+def _judged(name: str) -> tuple[bool, bool]:
+    """Whether a name may hold personal data itself, and whether what stands under it is a secret."""
+    odd = "@" in name or any(map(str.isdigit, name))
+    return odd, _FORBIDDEN.search(_CAMEL.sub("_", name)) is not None

@@ -8,6 +8,7 @@ A folder holds `lock` (held while its process lives), `meta.json`, `acked` (all 
 named by their first sequence. Whoever gets the lock of a dead process's folder sends what it left.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from footlights.frames import Damage, Framed, framed, pack_body, parse
+from footlights.frames import Damage, Framed, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
@@ -108,16 +109,16 @@ class Spool:
         """Records that were accepted and cannot be read any more."""
         return sum(self._holes.values())
 
-    def append(self, number: int, topic: bytes, key: bytes, payload: bytes, limits: Limits, *, sync: bool) -> bool:
-        """Take a record; false when the limits leave no room for it.
+    def append(self, first: int, last: int, frames: bytes, limits: Limits, *, sync: bool) -> bool:
+        """Take the framed records of these sequences, all or none; false when the limits leave no room for them.
 
         Raises
         ------
         OSError
             When the disk does not take it; nothing of it stays.
         """
-        frame = framed(pack_body(number, len(topic), len(key)) + topic + key + payload)
-        if self.waiting_bytes + len(frame) > limits.max_bytes:
+        size = len(frames)
+        if self.waiting_bytes + size > limits.max_bytes:
             return False
         now = time.monotonic()
         if not self._waits_since:
@@ -125,17 +126,17 @@ class Spool:
         elif now - self._waits_since > limits.max_age_s:
             return False
         if self._fd < 0 or self._size >= SEGMENT_BYTES:
-            self._roll(number)
+            self._roll(first)
         try:
-            if os.write(self._fd, frame) != len(frame):
-                raise OSError(28, "no space left for a whole record")
+            if os.write(self._fd, frames) != size:
+                raise OSError(errno.ENOSPC, "no space left for all of it")
             if sync:
                 os.fdatasync(self._fd)
         except OSError:
             os.ftruncate(self._fd, self._size)
             raise
-        self._size += len(frame)
-        self.sequence = number
+        self._size += size
+        self.sequence = last
         return True
 
     def _roll(self, number: int) -> None:

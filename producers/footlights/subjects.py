@@ -49,6 +49,8 @@ class SubjectIds:
 
     #: Every record says 0: its ids hang on no key.
     version = 0
+    #: A person's id never changes while its row is there, and rows go only with a key that this process does not have.
+    lasting = True
 
     def __init__(self, file: Path, keys: Sequence[bytes]) -> None:
         if not keys or len(set(keys)) < len(keys):

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from infra.embedded.kafka import KafkaServer
+from infra.embedded.ports import free_port
 from tests.collector.conftest import Served
 from tests.producers.reading import read
 from tests.torture.platform import Platform
@@ -133,6 +134,13 @@ def test_a_broker_that_is_away_costs_nothing(serve: Serve, kafka_server: KafkaSe
     kafka_server.start(timeout=60)
     taken = ended(senders)
     stored(served, "no-broker", taken)
+
+
+def test_a_registry_that_was_never_there_is_a_reason_to_come_again(serve: Serve) -> None:
+    served = serve(schema_registry=f"http://127.0.0.1:{free_port()}")
+    answer = served.post("/v1/track", {"event": "search", "userId": "u1"}, served.token())
+    assert (answer.status, answer.body["error_code"]) == (503, "UNAVAILABLE"), answer
+    assert int(answer.headers["retry-after"]) > 0
 
 
 @pytest.fixture

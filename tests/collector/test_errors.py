@@ -59,6 +59,9 @@ def deep(levels: int) -> Any:
         (b'{"event": "a", "userId": "u1", "timestamp": "1999-01-01T00:00:00Z"}', {}, 422, "SCHEMA_VIOLATION"),
         (b'{"event": "feedback_given", "userId": "u1", "properties": {"rating": 9}}', {}, 422, "SCHEMA_VIOLATION"),
         (json.dumps({**GOOD, "properties": deep(9)}).encode(), {}, 413, "EVENT_TOO_LARGE"),
+        (json.dumps({**GOOD, "properties": deep(300)}).encode(), {}, 413, "EVENT_TOO_LARGE"),
+        (json.dumps({**GOOD, "properties": deep(800)}).encode(), {}, 413, "EVENT_TOO_LARGE"),
+        (json.dumps({"event": "a", "properties": deep(800)}).encode(), {}, 422, "SCHEMA_VIOLATION"),
         (json.dumps({**GOOD, "properties": {str(i): 1 for i in range(257)}}).encode(), {}, 413, "EVENT_TOO_LARGE"),
         (json.dumps({**GOOD, "properties": {"a": "x " * 40_000}}).encode(), {}, 413, "EVENT_TOO_LARGE"),
         (b"{}", {"authorization": "Bearer flk_wrong"}, 401, "INVALID_API_KEY"),
@@ -108,6 +111,22 @@ def test_a_batch_tells_of_each_event(shared: Served, token: str) -> None:
         ("ok", None), ("drop", "UNKNOWN_SCHEMA"), ("drop", "SCHEMA_VIOLATION"), ("warning", "REDACTED"),
         ("drop", "SCHEMA_VIOLATION"),
     ]  # fmt: skip
+
+
+def test_an_event_that_is_nested_beyond_reason_costs_no_other(shared: Served, token: str) -> None:
+    events = [{"type": "track", **GOOD, "properties": {"note": note}} for note in ("fine", deep(700), "fine too")]
+    answer = shared.post("/v1/batch", {"batch": events}, token)
+    told = [(r["status"], r.get("error_code")) for r in answer.body["data"]["results"]]
+    assert told == [("ok", None), ("drop", "EVENT_TOO_LARGE"), ("ok", None)]
+
+
+def test_who_opts_out_within_a_batch_is_dropped_from_there_on(shared: Served, token: str) -> None:
+    consent = {"event": "consent_changed", "properties": {"analytics_allowed": False}}
+    search = {"event": "search"}
+    events = [{"type": "track", "userId": "opal", **event} for event in (search, consent, search)]
+    answer = shared.post("/v1/batch", {"batch": events}, token)
+    told = [(r["status"], r.get("error_code")) for r in answer.body["data"]["results"]]
+    assert told == [("ok", None), ("ok", None), ("drop", "OPTED_OUT")]
 
 
 def test_routes_and_methods(shared: Served, token: str) -> None:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from footlights.frames import Damage, Framed, framed, pack_body, parse
+from footlights.frames import Damage, Framed, framed, parse
 from footlights.spool import ACKED, QUARANTINE, Limits, Spool
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ LIMITS = Limits(1 << 30, 3_600.0)
 
 
 def record(number: int, payload: bytes) -> bytes:
-    return framed(pack_body(number, 1, 1) + b"tk" + payload)
+    return framed(number, b"t", b"k", payload)
 
 
 def found(buffer: bytes, *, final: bool = True) -> list[int]:
@@ -51,9 +51,13 @@ def test_a_flipped_byte_costs_its_own_record_only(payloads: list[bytes], data: s
     assert sum(isinstance(one, Damage) for one in parse(buffer, final=True)) == 1
 
 
+def append(spool: Spool, number: int, limits: Limits = LIMITS, *, sync: bool = False) -> bool:
+    return spool.append(number, number, record(number, b"p" * 50), limits, sync=sync)
+
+
 def write(spool: Spool, first: int, last: int) -> None:
     for number in range(first, last + 1):
-        assert spool.append(number, b"t", b"k", b"p" * 50, LIMITS, sync=False)
+        assert append(spool, number)
 
 
 def read_all(spool: Spool, *, final: bool) -> list[int]:
@@ -98,11 +102,11 @@ def test_segments_go_as_they_are_acknowledged(tmp_path: Path, monkeypatch: pytes
 
 def test_the_limits_are_bytes_and_time_without_an_acknowledgement(tmp_path: Path) -> None:
     spool = Spool.create(tmp_path, "c" * 32, "shop", "default")
-    assert spool.append(1, b"t", b"k", b"p" * 50, Limits(100, 10.0), sync=True)
-    assert not spool.append(2, b"t", b"k", b"p" * 50, Limits(100, 10.0), sync=True)
-    assert not spool.append(2, b"t", b"k", b"p" * 50, Limits(10_000, 0.0), sync=True)
+    assert append(spool, 1, Limits(100, 10.0), sync=True)
+    assert not append(spool, 2, Limits(100, 10.0), sync=True)
+    assert not append(spool, 2, Limits(10_000, 0.0), sync=True)
     spool.acknowledge(1)
-    assert spool.append(2, b"t", b"k", b"p" * 50, Limits(10_000, 0.5), sync=True)
+    assert append(spool, 2, Limits(10_000, 0.5), sync=True)
     spool.close(remove=True)
 
 

@@ -7,21 +7,23 @@ Never: an unbounded body, a stack trace, an event taken twice into memory.
 
 import asyncio
 import base64
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
+
+import orjson
 
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
 from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, json_of
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
-from footlights.collector.lanes import DROP, RETRY, Lanes, Result
+from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
 from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
@@ -106,7 +108,7 @@ class Collector:
         if path == "/health" and method in ("GET", "HEAD"):
             return 200, b'{"success": true}', []
         if path == "/openapi.json" and method in ("GET", "HEAD"):
-            return 200, json.dumps(document()).encode(), []
+            return 200, orjson.dumps(document()), []
         if route is None:
             raise Problem(404, "NOT_FOUND", "there is no such route")
         if method == "OPTIONS":
@@ -127,20 +129,20 @@ class Collector:
             raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
         if self._in_flight > MAX_IN_FLIGHT_BYTES:
             raise unavailable("too many requests are in progress")
-        pieces, size, deadline = [], 0, asyncio.get_running_loop().time() + BODY_WAIT_S
+        pieces, size = [], 0
         try:
-            while True:
-                async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(BODY_WAIT_S):
+                while True:
                     message: Message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Problem(400, "INVALID_JSON", "the request ended before its body did")
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                self._in_flight += len(pieces[-1])
-                if size > MAX_BODY_BYTES:
-                    raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
-                if not message.get("more_body"):
-                    return b"".join(pieces)
+                    if message["type"] == "http.disconnect":
+                        raise Problem(400, "INVALID_JSON", "the request ended before its body did")
+                    pieces.append(message.get("body", b""))
+                    size += len(pieces[-1])
+                    self._in_flight += len(pieces[-1])
+                    if size > MAX_BODY_BYTES:
+                        raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
+                    if not message.get("more_body"):
+                        return b"".join(pieces)
         except TimeoutError:
             self._in_flight -= size
             raise Problem(408, "TIMEOUT", "the body did not come within 10 s") from None
@@ -163,11 +165,17 @@ class Collector:
         received = int(time.time() * 1000)
         sent = _sent(mapping(value) if isinstance(value, dict) else {}, received)
         around = self._around(scope, headers)
-        results = [self._one(key, route, event, around, received, sent) for event in events]
+        calls = (self._call(key, route, event, around) for event in events)
+        results = self._lanes.take(key, calls, received, sent)
         self.telemetry.events(results)
-        self._keep(scope, key, [(e, r.code) for e, r in zip(events, results, strict=True) if r.status == DROP])
-        if any(result.status not in (DROP, RETRY) for result in results):
+        statuses = {result.status for result in results}
+        if DROP in statuses:
+            self._keep(scope, key, [(e, r.code) for e, r in zip(events, results, strict=True) if r.status == DROP])
+        if OK in statuses or WARNING in statuses:
             await self._lanes.settled()
+        if RETRY in statuses:
+            # Told as a whole: a repeated event counts once, and clients repeat whole requests only.
+            raise unavailable(next(result.detail for result in results if result.status == RETRY))
         return _told(route, results, single)
 
     def _keep(self, scope: Scope, key: Key, refused: list[tuple[Any, str]]) -> None:
@@ -177,7 +185,8 @@ class Collector:
                 if code in _KEPT:
                     self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
-    def _one(self, key: Key, route: Route, event: Any, around: Mapping[str, str], received: int, sent: int) -> Result:
+    def _call(self, key: Key, route: Route, event: Any, around: Mapping[str, str]) -> Call | Result:
+        """What an event says, or why it says nothing."""
         if not isinstance(event, dict):
             return Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
         try:
@@ -189,10 +198,7 @@ class Collector:
             bot = around.get("device") == "bot"
             shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
             call = replace(call, context={**shown, **call.context}, automatic=call.automatic or bot)
-        result = self._lanes.take(key, call, received, received - sent, sent)
-        if result.status == DROP and result.code.startswith("INVALID"):
-            return Result(DROP, None, "SCHEMA_VIOLATION", result.detail)
-        return result
+        return call
 
     def _around(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
         """What the connection of a browser says of its user; the address goes no further than this."""
@@ -257,19 +263,14 @@ def _sent(value: Mapping[str, Any], received: int) -> int:
 
 
 def _told(route: Route, results: list[Result], single: bool) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-    if all(result.status == RETRY for result in results):
-        raise unavailable(results[0].detail)
     if single and results[0].status == DROP:
         code = results[0].code
         raise Problem(413 if code == "EVENT_TOO_LARGE" else 422, code, results[0].detail)
     told = [result.told() for result in results]
-    if any(result.status == RETRY for result in results):
-        # Told as a whole: a repeated event counts once, and clients repeat whole requests only.
-        raise unavailable("a part of the batch could not be taken; send it all again")
     if route.vendor == "posthog":
-        return 200, json.dumps({"status": "Ok", "results": told}).encode(), []
+        return 200, orjson.dumps({"status": "Ok", "results": told}), []
     body = {"success": True, "data": {"results": told}, "timestamp": _now()}
-    return 202, json.dumps(body).encode(), []
+    return 202, orjson.dumps(body), []
 
 
 def _refusal(problem: Problem) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
@@ -277,11 +278,17 @@ def _refusal(problem: Problem) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         "success": False, "error": problem.message, "error_code": problem.code, "timestamp": _now(), "request_id": uuid4().hex,
     }  # fmt: skip
     extra = [(b"retry-after", str(problem.retry_after_s).encode())] if problem.retry_after_s else []
-    return problem.status, json.dumps(body).encode(), extra
+    return problem.status, orjson.dumps(body), extra
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    ms = int(time.time() * 1000)
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=1)
+def _second(epoch_s: int) -> str:
+    return f"{datetime.fromtimestamp(epoch_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 async def _send(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:

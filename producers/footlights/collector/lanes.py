@@ -8,7 +8,7 @@ Never: an event told as taken that power loss can take back, nor one on the wire
 import asyncio
 import errno
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +18,16 @@ from footlights.collector.keys import Key
 from footlights.collector.letters import Letters
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call
+from footlights.frames import framed
 from footlights.ids import new_producer_id, uuid7_of
 from footlights.names import DEAD_LETTERS_TOPIC, family_of, topic_of
 from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
-from footlights.records import Recorder
+from footlights.records import Encoded, Recorder
 from footlights.refusals import CONSENT_CHANGED
 from footlights.registry import SchemaUnavailable
 from footlights.relay import Relay
-from footlights.scrubber import scrub_properties, scrubbed
+from footlights.scrubber import Found, scrub_properties, scrubbed
 from footlights.spool import Limits, Spool
 from footlights.subjects import SubjectIds
 from footlights.wires import KafkaWire, producer_config
@@ -57,6 +58,49 @@ class Result(NamedTuple):
         if self.code:
             out |= {"error_code": self.code, "error": self.detail}
         return out
+
+
+class _Load:
+    """The events of one request on their way into a lane: one write for all of them."""
+
+    def __init__(self, lane: "_Lane", limits: Limits) -> None:
+        self.lane, self.results, self._limits = lane, list[Result](), limits
+        self._frames: list[bytes] = []
+        self._places: list[int] = []
+
+    def add(self, encoded: Encoded, result: Result) -> None:
+        """Number an event; `result` holds once it is written.
+
+        Raises
+        ------
+        Refusal
+            EVENT_TOO_LARGE.
+        """
+        number = self.lane.spool.sequence + len(self._frames) + 1
+        payload = encoded.payload(number)
+        if len(payload) > MAX_EVENT_BYTES:
+            raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
+        self._frames.append(framed(number, encoded.topic, encoded.key, payload))
+        self._places.append(len(self.results))
+        self.results.append(result)
+
+    def write(self) -> bool:
+        """Write what was added since the last write; false, and results that say so, when the disk does not take it."""
+        if not self._frames:
+            return True
+        problem: Result | None = None
+        first, last = self.lane.spool.sequence + 1, self.lane.spool.sequence + len(self._frames)
+        try:
+            if not self.lane.spool.append(first, last, b"".join(self._frames), self._limits, sync=False):
+                problem = Result(RETRY, code="UNAVAILABLE", detail="the log is full, and Kafka does not answer")
+        except OSError as error:
+            problem = _not_written(error)
+        if problem:
+            for place in self._places:
+                self.results[place] = problem
+        self._frames.clear()
+        self._places.clear()
+        return problem is None
 
 
 class _Lane:
@@ -96,19 +140,31 @@ class Lanes:
         return sum(lane.spool.waiting_bytes for lane in self._lanes.values())
 
     def kinds_of(self, event_name: str) -> Mapping[str, str]:
-        """Kinds of the columns of an event's family besides the envelope."""
+        """Kinds of the columns of an event's family besides the envelope.
+
+        Raises
+        ------
+        Problem
+            503 when its schema cannot be had.
+        """
         family = family_of(event_name)
-        if family not in self._kinds:
-            kinds = self._wire.schemas.written(f"{topic_of(family)}-value").kinds
-            self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
-        return self._kinds[family]
+        found = self._kinds.get(family)
+        if found is None:
+            try:
+                kinds = self._wire.schemas.written(f"{topic_of(family)}-value").kinds
+            except SchemaUnavailable as problem:
+                raise _no_schema() from problem
+            found = self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
+        return found
 
     def letters(self, key: bytes) -> Letters:
         """Dead letters that go out by the lanes' relay; `key` encrypts their payloads."""
         return Letters(key, partial(self.relay.tell, DEAD_LETTERS_TOPIC))
 
-    def take(self, key: Key, call: Call, received_ms: int, skew_ms: int, sent_ms: int) -> Result:
-        """Put an event into its lane; it is durable after `settled`.
+    def take(self, key: Key, calls: Iterable[Call | Result], received_ms: int, sent_ms: int) -> list[Result]:
+        """Put the events of a request into their lane; they are durable after `settled`. A Result among the calls stays as it is.
+
+        `sent_ms` is the client's clock when it sent the request: what it told of times is wrong by the difference.
 
         Raises
         ------
@@ -116,41 +172,55 @@ class Lanes:
             503 when no schema can be had, so that nothing can be taken.
         """
         lane = self._lanes.get((key.tenant_id, key.source)) or self._open(key)
-        occurred = call.occurred_ms + skew_ms if call.occurred_ms is not None else received_ms
+        load = _Load(lane, self._limits)
+        for call in calls:
+            if isinstance(call, Result):
+                load.results.append(call)
+                continue
+            try:
+                self._encode(load, call, received_ms, sent_ms)
+            except Refusal as refusal:
+                lane.refused[refusal.reason] += 1
+                code = "SCHEMA_VIOLATION" if refusal.reason.startswith("INVALID") else refusal.reason
+                load.results.append(Result(DROP, code=code, detail=refusal.detail))
+            except SchemaUnavailable as problem:
+                raise _no_schema() from problem
+            except OSError as problem:
+                load.results.append(_not_written(problem))
+        load.write()
+        return load.results
+
+    def _encode(self, load: "_Load", call: Call, received_ms: int, sent_ms: int) -> None:
+        """Put one event into a load."""
+        lane = load.lane
+        occurred = call.occurred_ms + received_ms - sent_ms if call.occurred_ms is not None else received_ms
         # The id is of the time as it was first sent, before the correction, and of no time when the client tells none: a
         # repeated request gives the same id, and the platform then judges by the record's own time.
         original = call.original_ms or 0
-        message_id = uuid7_of(original, key.tenant_id, key.source, call.original_id) if call.original_id else None
+        message_id = uuid7_of(original, lane.tenant_id, lane.source, call.original_id) if call.original_id else None
         fields, properties, found = _scrubbed(call)
-        try:
-            encoded = lane.recorder.encode(
-                call.name, call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context,
-                call.automatic, message_id, sent_ms, received_ms, call.original_id, fields,
-            )  # fmt: skip
-            if encoded.key in self._refusals.keys and call.name != CONSENT_CHANGED:
-                lane.refused["OPTED_OUT"] += 1
-                return Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics")
-            number = lane.spool.sequence + 1
-            payload = encoded.payload(number)
-            if len(payload) > MAX_EVENT_BYTES:
-                raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
-            if not lane.spool.append(number, encoded.topic, encoded.key, payload, self._limits, sync=False):
-                return Result(RETRY, code="UNAVAILABLE", detail="the log is full, and Kafka does not answer")
-        except Refusal as refusal:
-            lane.refused[refusal.reason] += 1
-            return Result(DROP, code=refusal.reason, detail=refusal.detail)
-        except SchemaUnavailable as problem:
-            raise unavailable("the schema registry does not answer") from problem
-        except OSError as problem:
-            told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
-            return Result(RETRY, code="UNAVAILABLE", detail=told)
-        if call.name == CONSENT_CHANGED and isinstance(allowed := fields.get("analytics_allowed"), bool):
-            self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
-            self.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
+        encoded = lane.recorder.encode(
+            call.name, call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context,
+            call.automatic, message_id, sent_ms, received_ms, call.original_id, fields,
+        )  # fmt: skip
+        if encoded.key in self._refusals.keys and call.name != CONSENT_CHANGED:
+            lane.refused["OPTED_OUT"] += 1
+            load.results.append(Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics"))
+            return
         if found:
             self.redacted.update(found)
-            return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
-        return Result(OK, encoded.message_id)
+            detail = f"redacted: {', '.join(sorted(found))}"
+            load.add(encoded, Result(WARNING, encoded.message_id, "REDACTED", detail))
+        else:
+            load.add(encoded, Result(OK, encoded.message_id))
+        if (
+            call.name == CONSENT_CHANGED
+            and isinstance(allowed := fields.get("analytics_allowed"), bool)
+            and load.write()
+        ):
+            # Now: events of the same request may be of the same person.
+            self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
+            self.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
 
     async def settled(self) -> None:
         """Wait until everything taken so far is on the disk; requests that wait together share an fsync.
@@ -206,7 +276,16 @@ class Lanes:
         return lane
 
 
-def _scrubbed(call: Call) -> tuple[dict[str, Any], Mapping[str, Any], Counter[str]]:
+def _no_schema() -> Problem:
+    return unavailable("the schema registry does not answer")
+
+
+def _not_written(problem: OSError) -> Result:
+    told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
+    return Result(RETRY, code="UNAVAILABLE", detail=told)
+
+
+def _scrubbed(call: Call) -> tuple[dict[str, Any], Mapping[str, Any], Found]:
     """Fields and properties without personal data, and what was found."""
     properties, found = scrub_properties(call.properties)
     fields = dict(call.fields)

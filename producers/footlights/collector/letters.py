@@ -35,11 +35,16 @@ class Letters:
         if self._written >= MAX_PER_SECOND:
             self.left_out += 1
             return
+        try:
+            payload = json.dumps(event, ensure_ascii=False).encode()
+        except RecursionError:  # nested beyond what can be written
+            self.left_out += 1
+            return
         self._written, self._number = self._written + 1, self._number + 1
         # Of two collectors in one millisecond the second may cover the first, once in a million.
         offset = now_ms << _NUMBER_BITS | self._number & (1 << _NUMBER_BITS) - 1
         place = f"{HTTP}|0|{offset}".encode()
-        payload, nonce = json.dumps(event, ensure_ascii=False).encode(), os.urandom(_NONCE_BYTES)
+        nonce = os.urandom(_NONCE_BYTES)
         cut = f", of which {MAX_PAYLOAD_BYTES} are kept" if len(payload) > MAX_PAYLOAD_BYTES else ""
         letter = {
             "topic": HTTP, "partition": 0, "offset": offset, "schema_id": None, "error_code": code,
