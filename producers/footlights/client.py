@@ -343,13 +343,15 @@ class Client(BusinessEvents):
                     raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
                 frame = framed(number, encoded.topic, encoded.key, payload)
                 if spool.append(number, number, frame, self._limits, sync=not self._sync_s):
-                    return
+                    break
             # Full. The lock is free meanwhile, and the relay makes room.
             now = time.monotonic()
             deadline = deadline or now + self._max_block_s
             if now >= deadline:
                 raise full(self._limits, self._max_block_s)
             time.sleep(0.002)
+        if relay := self._relay:
+            relay.help()
 
     def _consent(self, encoded: Encoded | Line, allowed: object) -> None:
         if isinstance(allowed, bool):

@@ -28,6 +28,8 @@ OnDelivery = Callable[[Record, str | None], None]
 
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S, AGAIN_S = 0.01, 1.0
+#: A thread that has done nothing for so long is helped; one that is helped leaves the work to the helper for a while.
+LATE_S, HELPED_S = 0.02, 0.05
 _HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -97,6 +99,10 @@ class Relay:
         self._sync_every_s = sync_every_s
         self._producer = wire.connect()
         self._generation, self._pause_s = 0, 0.0
+        #: Held by whoever moves records or touches spools; acknowledgements need no lock.
+        self._working = threading.Lock()
+        self._helpable = wire.helpable and on_delivery is None
+        self._at_work, self._helped = time.monotonic(), float("-inf")
         self._fatal = self._looked = self._settled = False
         self._stop = threading.Event()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
@@ -121,8 +127,32 @@ class Relay:
         """Wait until all is acknowledged; returns how many records still wait."""
         deadline = time.monotonic() + timeout
         while (left := self.waiting) and time.monotonic() < deadline:
+            self.help()
             time.sleep(0.002)
         return left
+
+    def help(self) -> None:
+        """Do the thread's work in the thread that calls, when it has come to nothing lately; never waits, never raises.
+
+        Each acknowledgement needs the interpreter's lock, which a thread that computes keeps for five milliseconds at a time: beside
+        one, the relay's own thread takes a few dozen a second. Whoever tracks has the lock anyway.
+        """
+        now = time.monotonic()
+        if now - self._at_work < LATE_S or not self._helpable or self._fatal:
+            return
+        if not self._working.acquire(blocking=False):
+            return
+        self._at_work = self._helped = now
+        try:
+            try:
+                producer = self._producer
+                for sending in list(self._sendings):
+                    self._send(sending)
+            finally:
+                self._working.release()
+            producer.poll(0)
+        except Exception:  # the host goes on, and the thread comes to the same place
+            LOG.exception("the relay of footlights stumbled and goes on")
 
     def settle(self, deadline: float) -> None:
         """Wait until a new connection has carried what was there for it; asked before a fork, and waits once for a connection."""
@@ -161,6 +191,7 @@ class Relay:
         self._thread.join(timeout=5)
         if self._thread.is_alive():  # nothing of it may be touched; the spool is taken over after this process
             return left
+        self._working.acquire()  # and keep it: nobody helps any more
         self._keep()
         for sending in self._of(own=True):
             with contextlib.suppress(OSError):
@@ -183,18 +214,28 @@ class Relay:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                moved = [self._send(sending) for sending in list(self._sendings)]
-                self._producer.poll(0 if any(moved) else POLL_S)
-                if self._fatal:
-                    self._renew()
-                now = time.monotonic()
-                for work, due in self._due.items():
-                    if now >= due:
-                        self._due[work] = now + _EVERY.get(work.__name__, self._sync_every_s or 1.0)
-                        work()
+                if time.monotonic() - self._helped < HELPED_S:  # beside the helper it would only fight for the lock
+                    self._stop.wait(HELPED_S)
+                else:
+                    with self._working:
+                        moved = [self._send(sending) for sending in list(self._sendings)]
+                    self._producer.poll(0 if any(moved) else POLL_S)
+                    self._at_work = time.monotonic()
+                with self._working:
+                    self._look_after()
             except Exception:  # the thread must live as long as its client; what is in the spool stays there
                 LOG.exception("the relay of footlights stumbled and goes on")
                 self._stop.wait(1.0)
+
+    def _look_after(self) -> None:
+        """What is due from time to time."""
+        if self._fatal:
+            self._renew()
+        now = time.monotonic()
+        for work, due in self._due.items():
+            if now >= due:
+                self._due[work] = now + _EVERY.get(work.__name__, self._sync_every_s or 1.0)
+                work()
 
     def _send(self, sending: Sending) -> bool:
         """Hand what was read to the producer, until its queue is full; whether something moved."""
@@ -223,7 +264,6 @@ class Relay:
                 )
             except BufferError:
                 del waiting[one.sequence]
-                self._producer.poll(POLL_S)
                 return moved
             except KafkaException as problem:
                 if not self._hopeless(problem.args[0]):

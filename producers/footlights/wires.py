@@ -53,6 +53,8 @@ class Wire(Protocol):
 
     #: Folder of its spools within one that a host names; "" for itself.
     folder: str
+    #: Whether several threads may use a carrier at once.
+    helpable: bool
 
     def connect(self) -> Carrier:
         """A new carrier."""
@@ -104,6 +106,7 @@ class KafkaWire:
     """Framed Avro to Kafka, by the schemas of the registry. Ids leave as pseudonyms."""
 
     folder = ""
+    helpable = True
 
     def __init__(
         self, config: dict[str, Any], schema_registry: str, cache: Path, timeout_s: float, pseudonymise: Pseudonymiser
@@ -150,6 +153,7 @@ class HttpWire:
     """Lines of JSON to a collector, which makes the pseudonyms; needs neither Kafka nor the registry."""
 
     folder = "http"
+    helpable = False
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url, self._api_key = url, api_key

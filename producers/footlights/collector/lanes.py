@@ -188,6 +188,7 @@ class Lanes:
             except OSError as problem:
                 load.results.append(_not_written(problem))
         load.write()
+        self.relay.help()
         return load.results
 
     def _encode(self, load: "_Load", call: Call, received_ms: int, sent_ms: int) -> None:
@@ -213,12 +214,9 @@ class Lanes:
             load.add(encoded, Result(WARNING, encoded.message_id, "REDACTED", detail))
         else:
             load.add(encoded, Result(OK, encoded.message_id))
-        if (
-            call.name == CONSENT_CHANGED
-            and isinstance(allowed := fields.get("analytics_allowed"), bool)
-            and load.write()
-        ):
-            # Now: events of the same request may be of the same person.
+        allowed = fields.get("analytics_allowed") if call.name == CONSENT_CHANGED else None
+        # Said now, once it stands: events of the same request may be of the same person.
+        if isinstance(allowed, bool) and load.write():
             self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
             self.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
 
