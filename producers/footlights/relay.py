@@ -100,7 +100,7 @@ class Relay:
         self._producer = wire.connect()
         self._generation, self._pause_s = 0, 0.0
         #: Held by whoever moves records or touches spools; acknowledgements need no lock.
-        self._working = threading.Lock()
+        self._working, self._counting = threading.Lock(), threading.Lock()
         self._helpable = wire.helpable and on_delivery is None
         self._at_work, self._helped = time.monotonic(), float("-inf")
         self._fatal = self._looked = self._settled = False
@@ -134,8 +134,8 @@ class Relay:
     def help(self) -> None:
         """Do the thread's work in the thread that calls, when it has come to nothing lately; never waits, never raises.
 
-        Each acknowledgement needs the interpreter's lock, which a thread that computes keeps for five milliseconds at a time: beside
-        one, the relay's own thread takes a few dozen a second. Whoever tracks has the lock anyway.
+        Each acknowledgement needs the interpreter's lock, which a thread that computes keeps for five milliseconds at a time:
+        beside one, the relay's own thread takes a few dozen a second. Whoever tracks has the lock anyway.
         """
         now = time.monotonic()
         if now - self._at_work < LATE_S or not self._helpable or self._fatal:
@@ -252,23 +252,23 @@ class Relay:
             self._generation,
         )
         while queue:
-            one = queue[-1]
-            waiting[one.sequence] = None
+            number, topic, key, payload, _ = queue[-1]
+            waiting[number] = None
             try:
                 produce(
-                    one.topic,
-                    one.payload,
-                    one.key,
-                    headers=[*headers, ("sequence", b"%d" % one.sequence)],
-                    on_delivery=partial(self._delivered, sending, generation, one.sequence),
+                    topic,
+                    payload,
+                    key,
+                    headers=[*headers, ("sequence", b"%d" % number)],
+                    on_delivery=partial(self._delivered, sending, generation, number),
                 )
             except BufferError:
-                del waiting[one.sequence]
+                del waiting[number]
                 return moved
             except KafkaException as problem:
                 if not self._hopeless(problem.args[0]):
                     return moved
-                self._give_up(sending, one.sequence, problem.args[0], one.payload)
+                self._give_up(sending, number, problem.args[0], payload)
             queue.pop()
             moved = True
         return moved
@@ -302,7 +302,8 @@ class Relay:
 
     def _give_up(self, sending: Sending, number: int, error: KafkaError, payload: bytes) -> None:
         sending.waiting.pop(number, None)
-        sending.failed += 1
+        with self._counting:
+            sending.failed += 1
         sending.spool.quarantine(f"refused-{number}", payload)
         LOG.error("record %d of %s is refused: %s", number, sending.spool.producer_id, error.name())
 
