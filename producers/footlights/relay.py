@@ -214,15 +214,17 @@ class Relay:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                if time.monotonic() - self._helped < HELPED_S:  # beside the helper it would only fight for the lock
+                helped = time.monotonic() - self._helped < HELPED_S
+                if helped:  # beside the helper it would only fight for the lock
                     self._stop.wait(HELPED_S)
                 else:
                     with self._working:
                         moved = [self._send(sending) for sending in list(self._sendings)]
                     self._producer.poll(0 if any(moved) else POLL_S)
-                    self._at_work = time.monotonic()
                 with self._working:
                     self._look_after()
+                if not helped:
+                    self._at_work = time.monotonic()
             except Exception:  # the thread must live as long as its client; what is in the spool stays there
                 LOG.exception("the relay of footlights stumbled and goes on")
                 self._stop.wait(1.0)
