@@ -152,6 +152,7 @@ class Relay:
                 self._working.release()
             producer.poll(0)
         except Exception:  # the host goes on, and the thread comes to the same place
+            self._at_work = now + AGAIN_S
             LOG.exception("the relay of footlights stumbled and goes on")
 
     def settle(self, deadline: float) -> None:

@@ -36,7 +36,7 @@ class Limits:
 
 
 class Spool:
-    """A folder of records, locked by this process. `append` is called under the caller's lock, all else by one thread."""
+    """A folder of records, locked by this process. `append` is called under the caller's lock, all else by one thread at a time."""
 
     def __init__(self, folder: Path, lock: int, meta: dict[str, str]) -> None:
         self.folder, self._lock_fd = folder, lock
