@@ -85,15 +85,19 @@ class Records:
             out.extend([versions.newest] if kind != SKETCH else versions.by_generation.values())
         return out
 
+    def newest(self, level: int, bucket: int, kind: str, piece: str) -> Record | None:
+        """The newest record of a key, whoever wrote it."""
+        versions = self._buckets.get((level, bucket), {}).get((kind, piece))
+        return versions.newest if versions else None
+
     def offset(self, level: int, bucket: int) -> int:
         """Source offset up to which the additive record of a bucket includes rows, or -1."""
-        versions = self._buckets.get((level, bucket), {}).get((ADDITIVE, ""))
-        return versions.newest.offset if versions else -1
+        found = self.newest(level, bucket, ADDITIVE, "")
+        return found.offset if found else -1
 
     def head(self) -> Record | None:
         """The newest head."""
-        versions = self._buckets.get((HEAD_LEVEL, 0), {}).get((HEAD, ""))
-        return versions.newest if versions else None
+        return self.newest(HEAD_LEVEL, 0, HEAD, "")
 
     def all(self) -> Iterator[tuple[int, Record]]:
         """Every record with the generation of its writer."""

@@ -84,7 +84,10 @@ class Contributions:
             piece = origin
         else:
             self._unite(cells, level, bucket, partial, closed_from is not None)
-            fresh, piece = True, f"{origin}/{partial['piece']}/{partial['generation']}"
+            piece = f"{origin}/{partial['piece']}/{partial['generation']}"
+            # A piece that its writer told again holds what it held before: read once more after a crash, the older is no news.
+            old = self._records.newest(level, bucket, SKETCH, piece)
+            fresh = old is None or offset > old.offset
         if fresh:
             stamp = partial["offset"] if partial["kind"] == ADDITIVE else offset
             record = Record(level, bucket, partial["kind"], piece, stamp, now_ms, partial["body"])
@@ -103,7 +106,7 @@ class Contributions:
     ) -> bool:
         parts = unpack_additive(partial["body"])
         place = (level, bucket, origin)
-        old = self._stored(level, bucket, origin)
+        old = self._records.newest(level, bucket, ADDITIVE, origin)
         if old is not None and partial["offset"] <= old.offset:
             self._mark(level, bucket, family, parts, {})
             return False
@@ -162,12 +165,6 @@ class Contributions:
             self.changes.mark(level, (family, part.by), key, bucket)
             if part.by:
                 self.changes.mark(level, (family, ()), key[:1], bucket)
-
-    def _stored(self, level: int, bucket: int, origin: str) -> Record | None:
-        for record in self._records.of(level, bucket):
-            if record.kind == ADDITIVE and record.piece == origin:
-                return record
-        return None
 
     def cells(self, level: int, bucket: int) -> Cells:
         """A bucket's cells, made again from its records when they had gone cold."""

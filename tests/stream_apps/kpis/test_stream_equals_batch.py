@@ -79,6 +79,7 @@ def frames_of(seed: int, count: int, span_ms: int) -> dict[str, pl.DataFrame]:
 
 @example(26747292, "UTC", 40)  # a second crash before the windows of the first were published
 @example(5522, "America/New_York", 400)  # a second crash while the stage read again what it had read
+@example(139, "America/New_York", 400)  # the same, after it had read an older sketch again
 @settings(
     max_examples=6,
     phases=[Phase.explicit, Phase.generate],
