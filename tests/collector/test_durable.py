@@ -20,7 +20,7 @@ from tests.producers.reading import read
 from tests.torture.platform import Platform
 
 pytestmark = pytest.mark.kafka
-KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "3"))
 Serve = Callable[..., Served]
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.torture.platform import Platform
 
 pytestmark = [pytest.mark.kafka, pytest.mark.clickhouse, pytest.mark.slow]
-KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("FOOTLIGHTS_TEST_KILLS", "3"))
 
 
 def kill_in_the_middle(command: list[str], notes: Path, chance: random.Random) -> None:
