@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from footlights.business import BusinessEvents, problem_with
-from footlights.checks import MAX_EVENT_BYTES, checked_name
+from footlights.checks import checked_name
 from footlights.defaults import default_folder, default_spool, enabled_by_environment, usable
-from footlights.frames import framed
 from footlights.ids import new_producer_id
 from footlights.lines import Line, LineRecorder
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
@@ -31,7 +30,7 @@ from footlights.records import CONTEXT, Encoded, Recorder
 from footlights.refusals import CONSENT_CHANGED
 from footlights.registry import SchemaUnavailable
 from footlights.relay import OnDelivery, Relay
-from footlights.spool import Limits, Spool, full
+from footlights.spool import Limits, Spool, frame_of, full
 from footlights.wires import wire_of
 
 #: Arguments of `track` but its name, in the order of `Recorder.encode`.
@@ -338,11 +337,7 @@ class Client(BusinessEvents):
                 if self._closed or spool is None:
                     raise Refusal("CLOSED", "the client is closed")
                 number = spool.sequence + 1
-                payload = encoded.payload(number)
-                if len(payload) > MAX_EVENT_BYTES:
-                    raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
-                frame = framed(number, encoded.topic, encoded.key, payload)
-                if spool.append(number, number, frame, self._limits, sync=not self._sync_s):
+                if spool.append(number, number, frame_of(encoded, number), self._limits, sync=not self._sync_s):
                     break
             # Full. The lock is free meanwhile, and the relay makes room.
             now = time.monotonic()

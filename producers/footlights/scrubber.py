@@ -240,8 +240,6 @@ def _object(value: Mapping[Any, Any], found: Found) -> dict[Any, Any]:
         if forbidden and _tells(inner):
             _count("secret", found)
             clean: Any = "[secret]"
-        elif type(inner) is str:
-            clean = scrubbed(inner, found) if _maybe(inner) else inner
         else:
             clean = _clean(inner, found)
         out[_clean(key, found) if odd else key] = clean

@@ -17,8 +17,10 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
-from footlights.frames import Damage, Framed, parse
+from footlights.checks import MAX_EVENT_BYTES
+from footlights.frames import Damage, Framed, framed, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
@@ -262,6 +264,35 @@ class Spool:
 
     def _path(self, first: int) -> Path:
         return self.folder / f"{first:020d}{SEGMENT}"
+
+
+class Unnumbered(Protocol):
+    """A record that lacks only its sequence."""
+
+    @property
+    def topic(self) -> bytes:
+        """Kafka topic."""
+
+    @property
+    def key(self) -> bytes:
+        """Kafka key."""
+
+    def payload(self, number: int) -> bytes:
+        """Its bytes with that sequence."""
+
+
+def frame_of(record: Unnumbered, number: int) -> bytes:
+    """A record with its sequence, as `append` takes it.
+
+    Raises
+    ------
+    Refusal
+        EVENT_TOO_LARGE.
+    """
+    payload = record.payload(number)
+    if len(payload) > MAX_EVENT_BYTES:
+        raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
+    return framed(number, record.topic, record.key, payload)
 
 
 def _old(folder: Path) -> bool:

@@ -13,12 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from footlights.checks import MAX_EVENT_BYTES
 from footlights.collector.keys import Key
 from footlights.collector.letters import Letters
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call
-from footlights.frames import framed
 from footlights.ids import new_producer_id, uuid7_of
 from footlights.names import DEAD_LETTERS_TOPIC, family_of, topic_of
 from footlights.outcome import Refusal
@@ -28,7 +26,7 @@ from footlights.refusals import CONSENT_CHANGED
 from footlights.registry import SchemaUnavailable
 from footlights.relay import Relay
 from footlights.scrubber import Found, scrub_properties, scrubbed
-from footlights.spool import Limits, Spool
+from footlights.spool import Limits, Spool, frame_of
 from footlights.subjects import SubjectIds
 from footlights.wires import KafkaWire, producer_config
 
@@ -77,10 +75,7 @@ class _Load:
             EVENT_TOO_LARGE.
         """
         number = self.lane.spool.sequence + len(self._frames) + 1
-        payload = encoded.payload(number)
-        if len(payload) > MAX_EVENT_BYTES:
-            raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
-        self._frames.append(framed(number, encoded.topic, encoded.key, payload))
+        self._frames.append(frame_of(encoded, number))
         self._places.append(len(self.results))
         self.results.append(result)
 
