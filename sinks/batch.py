@@ -20,9 +20,10 @@ from schemas.identity import COUNTS, ID_MS, KEY, shards
 from schemas.sentiment import with_sentiment
 from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
-from sinks.dedup import Load, SeenIds
+from sinks.dedup import SeenIds
+from sinks.past import First, Past, Sent
+from sinks.refusals import Refusals
 
-UNKNOWN = "unknown"
 _NAMED = ("message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence")
 
 
@@ -62,22 +63,6 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class First:
-    """The record that counts: where it stands and who sent it."""
-
-    offset: int
-    producer_id: str
-    sequence: int
-
-
-#: Earlier holders of these ids, before an offset: message_id to its first.
-Lookup = Callable[[list[str], int], dict[str, First]]
-Sent = tuple[str, str, int]  # message_id, producer_id, sequence
-#: Repeats of these ids that are known already, before an offset.
-LookupRepeats = Callable[[list[str], int], set[Sent]]
-
-
-@dataclass(frozen=True)
 class Prepared:
     """What to write of a batch."""
 
@@ -86,6 +71,7 @@ class Prepared:
     duplicates: list[dict[str, Any]]
     summary: dict[str, Any]
     withheld: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Preparation:
@@ -96,15 +82,7 @@ class Preparation:
         self._family: Family | None = BY_TOPIC.get(topic)
         self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
 
-    def __call__(
-        self,
-        batch: Batch,
-        seen: SeenIds | None,
-        load: Load,
-        lookup: Lookup,
-        lookup_repeats: LookupRepeats = lambda *_: set(),
-        lookup_withheld: Lookup = lambda *_: {},
-    ) -> Prepared:
+    def __call__(self, batch: Batch, seen: SeenIds | None, past: Past) -> Prepared:
         """Prepare a batch; the ids of its rows are held in `seen` from now on."""
         values = [m.value() for m in batch.messages]
         offsets = [m.offset() or 0 for m in batch.messages]
@@ -115,24 +93,24 @@ class Preparation:
             good[[i.row for i in invalid]] = False
             bad += np.searchsorted(np.array(offsets), frame[OFFSET].to_numpy()[~good]).tolist()
             frame = frame.filter(pl.Series(good))
-        refused, sequences = _attributed([batch.messages[i] for i in bad])
+        refusals = Refusals([batch.messages[i] for i in sorted(bad)], past.refused)
         if self._family is None:
-            return Prepared(batch, frame, [], {"stored": {"": frame.height}, **refused})
+            return Prepared(batch, frame, [], {"stored": {"": frame.height}, **refusals.counts}, refused=refusals.rows)
         if self._family.name == "feedback":
             frame = with_sentiment(frame)
         accepted = frame
         frame, kept_back = self._withhold(batch, offsets, frame)
-        frame, repeats = _split(frame, batch.first, seen, load, lookup)
+        frame, repeats = _split(frame, seen, past)
         if kept_back.height:
-            kept_back, again = _firsts(kept_back, lookup_withheld(kept_back["message_id"].to_list(), batch.first))
+            kept_back, again = _firsts(kept_back, past.withheld(kept_back["message_id"].to_list()))
             repeats += again
-        _tell_redelivered(repeats, lambda ids: lookup_repeats(ids, batch.first))
-        _widen(sequences, accepted)
+        _tell_redelivered(repeats, past.repeats)
+        summary = _summary(frame, repeats, refusals, accepted)
         if not kept_back.height:
-            return Prepared(batch, frame, repeats, _summary(frame, repeats, refused, sequences))
-        summary = _summary(frame, repeats, refused, sequences) | {"withheld": _by_source(kept_back)}
+            return Prepared(batch, frame, repeats, summary, refused=refusals.rows)
+        summary["withheld"] = _by_source(kept_back)
         rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
-        return Prepared(batch, frame, repeats, summary, rows)
+        return Prepared(batch, frame, repeats, summary, rows, refusals.rows)
 
     def _withhold(self, batch: Batch, offsets: list[int], frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that count, and those of people who opted out."""
@@ -147,19 +125,17 @@ class Preparation:
         return frame.filter(pl.Series(~kept_back)), frame.filter(pl.Series(kept_back))
 
 
-def _split(
-    frame: pl.DataFrame, first: int, seen: SeenIds | None, load: Load, lookup: Lookup
-) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+def _split(frame: pl.DataFrame, seen: SeenIds | None, past: Past) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The rows that count, and the repeats. Equal keys are only a hint; the whole id decides."""
     if seen is None or not frame.height:
         return frame, []
     marks = frame.select(KEY, ID_MS)
     shard = shards(marks["id_ms"].to_numpy(), frame["occurred_at_ms"].to_numpy())
-    maybe = seen.candidates(marks["key"].to_numpy(), shard, load)
+    maybe = seen.candidates(marks["key"].to_numpy(), shard, past.load)
     if not maybe.any():
         return frame, []
     ids = frame.filter(pl.Series(maybe))["message_id"].unique()
-    return _firsts(frame, lookup(ids.sort().to_list(), first), pl.col("message_id").is_in(ids.implode()))
+    return _firsts(frame, past.holders(ids.sort().to_list()), pl.col("message_id").is_in(ids.implode()))
 
 
 def _firsts(
@@ -196,16 +172,16 @@ def _tell_redelivered(repeats: list[dict[str, Any]], known: Callable[[list[str]]
 
 
 def _summary(
-    frame: pl.DataFrame, repeats: list[dict[str, Any]], refused: dict[str, dict[str, int]], sequences: dict[str, int]
+    frame: pl.DataFrame, repeats: list[dict[str, Any]], refusals: Refusals, accepted: pl.DataFrame
 ) -> dict[str, Any]:
-    excluded = frame.filter(~COUNTS)
+    redelivered = Counter(r["source"] for r in repeats if r["redelivery"]) + refusals.redelivered
     return {
         "stored": _by_source(frame),
         "duplicates": dict(Counter(r["source"] for r in repeats if not r["redelivery"])),
-        "redelivered": dict(Counter(r["source"] for r in repeats if r["redelivery"])),
-        **refused,
-        "excluded": _by_source(excluded),
-        "sequences": sequences,
+        "redelivered": dict(redelivered),
+        **refusals.counts,
+        "excluded": _by_source(frame.filter(~COUNTS)),
+        "sequences": _greatest(refusals.sequences, accepted),
     }
 
 
@@ -213,26 +189,10 @@ def _by_source(frame: pl.DataFrame) -> dict[str, int]:
     return dict(frame.group_by("source").len().sort("source").iter_rows()) if frame.height else {}
 
 
-def _widen(sequences: dict[str, int], frame: pl.DataFrame) -> None:
-    """Add the greatest sequence of each producer among the rows."""
+def _greatest(sequences: dict[str, int], frame: pl.DataFrame) -> dict[str, int]:
+    """The greatest sequence of each producer, of those known and of the rows."""
+    out = dict(sequences)
     for source, producer, greatest in frame.group_by("source", "producer_id").agg(pl.col("sequence").max()).iter_rows():
         key = f"{source}/{producer}"
-        sequences[key] = max(sequences.get(key, 0), greatest)
-
-
-def _attributed(messages: list[Message]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Refused records by source, and the greatest sequence of each producer, by their headers alone."""
-    refused: Counter[str] = Counter()
-    unclaimed: Counter[str] = Counter()
-    sequences: dict[str, int] = {}
-    for message in messages:
-        headers = {k: v.decode(errors="replace")[:128] for k, v in message.headers() or () if v is not None}
-        source = headers.get("source") or UNKNOWN
-        refused[source] += 1
-        number, producer = headers.get("sequence", ""), headers.get("producer_id")
-        if producer and number.isascii() and number.isdigit() and len(number) < 19:
-            key = f"{source}/{producer}"
-            sequences[key] = max(sequences.get(key, 0), int(number))
-        else:
-            unclaimed[source] += 1
-    return {"dead_lettered": dict(refused), "unclaimed": dict(unclaimed)}, sequences
+        out[key] = max(out.get(key, 0), greatest)
+    return out

@@ -29,6 +29,7 @@ DUPLICATE_COLUMNS = {
 WITHHELD_COLUMNS = {
     name: DUPLICATE_COLUMNS[name] for name in ("offset", "message_id", "tenant_id", "source", "producer_id", "sequence")
 }
+REFUSED_COLUMNS = {name: DUPLICATE_COLUMNS[name] for name in ("offset", "source", "producer_id", "sequence")}
 BATCH_COLUMNS = {
     "topic": "String", "partition": "UInt16", "first": "UInt64", "last": "UInt64", "rows": "UInt64", "stored": COUNTS,
     "duplicates": COUNTS, "redelivered": COUNTS, "dead_lettered": COUNTS, "unclaimed": COUNTS, "excluded": COUNTS,
@@ -79,6 +80,11 @@ def duplicates_sql(topic: str, partition: int, first: int, last: int, *, owner: 
 def withheld_sql(topic: str, partition: int, first: int, last: int, *, owner: str) -> str:
     """Insert of records of people who opted out; the data have WITHHELD_COLUMNS as JSON lines."""
     return _lines_sql("withheld", WITHHELD_COLUMNS, topic, partition, first, last, owner)
+
+
+def refused_sql(topic: str, partition: int, first: int, last: int, *, owner: str) -> str:
+    """Insert of dead letters that their producers numbered; the data have REFUSED_COLUMNS as JSON lines."""
+    return _lines_sql("refused", REFUSED_COLUMNS, topic, partition, first, last, owner)
 
 
 def _lines_sql(

@@ -215,6 +215,24 @@ WITHHELD = Table(
     engine="ReplacingMergeTree",
     expires="_inserted_at",
 )
+REFUSED = Table(
+    "refused",
+    "Dead letters that their producers had numbered: each number once, so that a record that is sent again counts once.",
+    (
+        Column("topic", "LowCardinality(String)", "Topic of the record."),
+        Column("partition", "UInt16", "Partition."),
+        Column("offset", "UInt64", "Offset of the first record with this number."),
+        Column("source", "LowCardinality(String)", "Source by the record's headers."),
+        Column("producer_id", "String", "Producer by the record's headers."),
+        Column("sequence", "Int64", "Sequence by the record's headers."),
+        Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
+        Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
+        Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+    ),
+    order_by="(topic, partition, producer_id, sequence, offset)",
+    engine="ReplacingMergeTree",
+    expires="_inserted_at",
+)
 BATCHES = Table(
     "batches",
     "The range of every batch that was taken from Kafka, even one without a row; the ledger counts from it. Append-only.",
@@ -290,7 +308,7 @@ EVENTS: dict[str, Table] = {family.topic: _events(family) for family in FAMILIES
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, SESSION_VERSIONS, DUPLICATES, WITHHELD, BATCHES, LEASES,
-        *DAILY, METRIC_DEFINITIONS, MIGRATIONS,
+        *EVENTS.values(), KPI_POINTS, DEAD_LETTERS, PRODUCER_REPORTS, SESSION_VERSIONS, DUPLICATES, WITHHELD, REFUSED, BATCHES,
+        LEASES, *DAILY, METRIC_DEFINITIONS, MIGRATIONS,
     )
 }  # fmt: skip

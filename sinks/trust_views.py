@@ -103,7 +103,8 @@ FROM
     FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
     UNION ALL
     SELECT source, producer_id, toDateTime64(0, 3, 'UTC'), 0, 0, max(number), countIf(kind = 'stored'),
-        countIf(kind = 'duplicate'), countIf(kind = 'redelivered'), countIf(kind = 'dead'), countIf(kind = 'withheld'),
+        countIf(kind = 'duplicate'), countIf(kind = 'redelivered') + countIf(kind = 'dead') - uniqExactIf(number, kind = 'dead'),
+        uniqExactIf(number, kind = 'dead'), countIf(kind = 'withheld'),
         groupBitmapState(number)
     FROM ({_FOUND}) GROUP BY source, producer_id
 )

@@ -1,4 +1,4 @@
-"""Writes batches: events, then repeats, then the ranges, each once in effect.
+"""Writes batches: events, then repeats and what else is kept out, then the ranges, each once in effect.
 
 In: batches of owned partitions.
 Out: rows in the store.
@@ -12,32 +12,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
-import numpy as np
 import polars as pl
 
 from schemas.avro_batch import SchemaById
 from schemas.consents import Consents
 from schemas.families import BY_TOPIC
-from sinks.batch import Batch, First, Preparation, Prepared, Sent
+from sinks.batch import Batch, Preparation, Prepared
 from sinks.config import SinkConfig
-from sinks.dedup import Array, SeenIds
+from sinks.dedup import SeenIds
 from sinks.failpoints import AFTER_BATCHES, AFTER_INSERT, BEFORE_INSERT, Failpoints
+from sinks.past import Past
 from sinks.patience import Patience
 from sinks.positions import QUERY_PREFIX
 from sinks.sink_metrics import SinkMetrics
-from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, table_of, withheld_sql
+from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, refused_sql, withheld_sql
 from sinks.store import Store
-from sinks.table import DATABASE, quoted
 
 #: An insert that touches more months than this is split.
 MAX_MONTHS = 50
 _MONTH_MS = 28 * 86_400_000
 _THREADS = 4
-#: Ids per look-up: 40 bytes each stay below the engine's 256 KiB of SQL.
-_IDS = 5_000
-_ROW = np.dtype([("key", "<u8"), ("shard", "<i8")])
 
 
 @dataclass(frozen=True)
@@ -73,7 +68,7 @@ class Writer:
         prepared = [self._prepared(batch, seen) for batch, seen in batches]
         self._failpoint(BEFORE_INSERT)
         self._all([i for p in prepared for i in self._records(p, owner, epochs)])
-        self._all([i for p in prepared for i in self._duplicates(p, owner, epochs)])
+        self._all([i for p in prepared for i in self._asides(p, owner, epochs)])
         self._failpoint(AFTER_INSERT)
         self._all([self._ranges(prepared, owner, epochs)])
         self._failpoint(AFTER_BATCHES)
@@ -97,42 +92,8 @@ class Writer:
             )
 
     def _prepared(self, batch: Batch, seen: SeenIds | None) -> Prepared:
-        table, place = table_of(batch.topic), f"_topic = {quoted(batch.topic)} AND _partition = {batch.partition}"
-
-        def load(shards: list[int]) -> tuple[Array, Array]:
-            sql = (
-                f"SELECT xxHash64(message_id), _shard FROM {DATABASE}.{table} WHERE {place} "
-                f"AND _shard IN ({', '.join(map(str, shards))}) AND _offset < {batch.first}"
-            )
-            rows = np.frombuffer(self._patience("load ids", lambda: self._store.binary(sql)), _ROW)
-            return rows["key"].copy(), rows["shard"].copy()
-
-        def lookup(ids: list[str], before: int) -> dict[str, First]:
-            return self._holders(ids, f"{DATABASE}.{table} WHERE {place} AND _offset < {before}", "_offset")
-
-        here = f"topic = {quoted(batch.topic)} AND partition = {batch.partition} AND offset < {{}}"
-
-        def lookup_repeats(ids: list[str], before: int) -> set[Sent]:
-            among = f"{DATABASE}.duplicates WHERE {here.format(before)}"
-            return {(row[0], row[2], row[3]) for row in self._with_ids(ids, among, "offset")}
-
-        def lookup_withheld(ids: list[str], before: int) -> dict[str, First]:
-            return self._holders(ids, f"{DATABASE}.withheld WHERE {here.format(before)}", "offset") | lookup(
-                ids, before
-            )
-
-        return self._prepare[batch.topic](batch, seen, load, lookup, lookup_repeats, lookup_withheld)
-
-    def _holders(self, ids: list[str], among: str, offset: str) -> dict[str, First]:
-        """Who holds these ids among the rows of a table."""
-        return {row[0]: First(row[1], row[2], row[3]) for row in self._with_ids(ids, among, offset)}
-
-    def _with_ids(self, ids: list[str], among: str, offset: str) -> Iterator[Any]:
-        """message_id, offset, producer_id and sequence of the rows with these ids."""
-        for start in range(0, len(ids), _IDS):
-            listed = ", ".join(map(quoted, ids[start : start + _IDS]))
-            sql = f"SELECT message_id, {offset}, producer_id, sequence FROM {among} AND message_id IN ({listed})"
-            yield from self._patience("look ids up", lambda sql=sql: self._store.rows(sql))  # type: ignore[misc]
+        past = Past(self._store, self._patience, batch.topic, batch.partition, batch.first)
+        return self._prepare[batch.topic](batch, seen, past)
 
     def _records(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
         batch = prepared.batch
@@ -146,14 +107,15 @@ class Writer:
             token = self._token(batch, epochs) + (f":{number}" if len(pieces) > 1 else "")
             yield Insert(sql, arrow(piece), token, self._name(batch, owner))
 
-    def _duplicates(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
-        batch = prepared.batch
-        if prepared.duplicates:
-            sql = duplicates_sql(batch.topic, batch.partition, batch.first, batch.last, owner=owner)
-            yield Insert(sql, json_lines(prepared.duplicates), self._token(batch, epochs), self._name(batch, owner))
-        if prepared.withheld:
-            sql = withheld_sql(batch.topic, batch.partition, batch.first, batch.last, owner=owner)
-            yield Insert(sql, json_lines(prepared.withheld), self._token(batch, epochs), self._name(batch, owner))
+    def _asides(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
+        """What is told of records that are not among the events."""
+        b = prepared.batch
+        for rows, statement in (
+            (prepared.duplicates, duplicates_sql), (prepared.withheld, withheld_sql), (prepared.refused, refused_sql),
+        ):  # fmt: skip
+            if rows:
+                sql = statement(b.topic, b.partition, b.first, b.last, owner=owner)
+                yield Insert(sql, json_lines(rows), self._token(b, epochs), self._name(b, owner))
 
     def _ranges(self, prepared: list[Prepared], owner: str, epochs: dict[str, str]) -> Insert:
         lines = []

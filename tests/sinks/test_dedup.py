@@ -1,6 +1,7 @@
 """A repeat is a repeat however late it comes, and whatever was forgotten meanwhile."""
 
 import random
+import signal
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sinks.dedup import SeenIds
+from sinks.failpoints import AFTER_INSERT
 from sinks.writer import by_months
 from tests.sinks.audit import audit
-from tests.sinks.conftest import Bench
+from tests.sinks.conftest import Bench, renew
+from tests.sinks.test_views import publish, report, written
 from tests.sinks.traffic import DAY_MS, START_MS, record
 
 
@@ -103,6 +106,34 @@ def test_a_repeat_that_is_sent_twice_counts_once(bench: Bench) -> None:
     numbers = "producer_id, last_sequence, stored, duplicates, redelivered, missing"
     balance = bench.rows(f"SELECT {numbers} FROM footlights.conservation ORDER BY producer_id")
     assert balance == [("p1", 1, 1, 0, 2, 0), ("p2", 2, 0, 2, 3, 0)]
+
+
+@pytest.mark.kafka
+@pytest.mark.clickhouse
+def test_a_dead_letter_that_is_sent_again_counts_once(bench: Bench, registry_url: str) -> None:
+    """Its producer died before it knew of Kafka's acknowledgement; a loss beside it must not hide behind the copies."""
+    renew(bench.config.bootstrap, "producer-reports", 1)
+    for _ in range(20):
+        bench.traffic.garbage(partition=0)
+    for number in (3, 4, 4):  # a copy in the same batch, or nearly
+        bench.traffic.garbage(partition=0, number=number)
+    bench.traffic.raw(b"no producer of ours", partition=0, headers=False)
+    bench.traffic.flush()
+    assert bench.start(failpoint=AFTER_INSERT, flush_rows=7).wait(30) == -signal.SIGKILL, bench.log()
+    bench.drain(bench.start(flush_rows=11))
+    for number in range(1, 21):
+        bench.traffic.garbage(partition=0, number=number)
+    bench.traffic.raw(b"no producer of ours", partition=0, headers=False)
+    bench.traffic.flush()
+    publish(bench, registry_url, "producer-reports", [report(last_sequence=21, acked=20)])  # the last one never came
+    sink = bench.start(flush_rows=3, topics=("events.commerce", "producer-reports"))
+    bench.until(lambda: written(bench, "producer-reports", 1), process=sink)
+    bench.drain(sink)
+    told = ("source", "published", "dead_lettered", "redelivered", "unconfirmed", "missing")
+    balance = bench.rows(f"SELECT {', '.join(told)} FROM footlights.ledger ORDER BY source")
+    assert balance == [("shop", 21, 20, 23, 0, 1), ("unknown", 0, 2, 0, 2, 0)]
+    kept = bench.rows("SELECT producer_id, sequence, offset FROM footlights.refused FINAL ORDER BY sequence")
+    assert kept == [("p1", number + 1, number) for number in range(20)]
 
 
 @pytest.mark.kafka

@@ -61,17 +61,17 @@ class Traffic:
         self.sent.append(found)
         self.raw(buffer.getvalue(), partition=self._partition(found) if partition is None else partition)
 
-    def raw(self, payload: bytes, *, partition: int, headers: bool = True) -> None:
-        own = (
-            [("source", b"shop"), ("producer_id", b"p1"), ("sequence", str(self.sequence).encode())] if headers else []
-        )
+    def raw(self, payload: bytes, *, partition: int, headers: bool = True, number: int | None = None) -> None:
+        """Publish bytes; `number` is told in the headers, by default the newest one."""
+        told = str(self.sequence if number is None else number).encode()
+        own = [("source", b"shop"), ("producer_id", b"p1"), ("sequence", told)] if headers else []
         self._producer.produce(TOPIC, payload, b"key", partition=partition, headers=own)
         self._producer.poll(0)
 
-    def garbage(self, *, partition: int) -> None:
-        """A numbered record that does not decode."""
-        self.sequence += 1
-        self.raw(frame_header(self.schema_id) + b"\x02", partition=partition)
+    def garbage(self, *, partition: int, number: int | None = None) -> None:
+        """A numbered record that does not decode; a copy of one when its `number` is given."""
+        self.sequence += number is None
+        self.raw(frame_header(self.schema_id) + b"\x02", partition=partition, number=number)
 
     def mixed(self, amount: int, *, span_ms: int = DAY_MS) -> None:
         """Records over a span of event time, of which some are repeats, invalid, garbage or beyond the horizon."""

@@ -1,0 +1,65 @@
+"""Records that cannot be stored, counted by what their headers say.
+
+In: refused records of a batch in offset order.
+Out: counts by source, the greatest sequence of each producer, a row for each number that was refused first here.
+Never: a number that counts twice: what a producer sends again, after a crash before the acknowledgement, is a redelivery.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sinks.past import Number
+
+UNKNOWN = "unknown"
+
+
+class Refused(Protocol):
+    """A record as Kafka's client gives it."""
+
+    def offset(self) -> int | None:
+        """Offset."""
+        ...
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """Headers."""
+        ...
+
+
+class Refusals:
+    """What is to be told of refused records; `known` says which of some numbers were refused before the batch."""
+
+    def __init__(self, messages: Sequence[Refused], known: Callable[[list[Number]], set[Number]]) -> None:
+        numbers = [_number(message) for message in messages]
+        seen = known(sorted({n for _, n in numbers if n})) if any(n for _, n in numbers) else set()
+        self.rows: list[dict[str, Any]] = []
+        self.redelivered: Counter[str] = Counter()
+        #: Greatest sequence by source/producer_id.
+        self.sequences: dict[str, int] = {}
+        dead: Counter[str] = Counter()
+        unclaimed: Counter[str] = Counter()
+        for message, (source, number) in zip(messages, numbers, strict=True):
+            if number in seen:
+                self.redelivered[source] += 1
+                continue
+            dead[source] += 1
+            if number is None:
+                unclaimed[source] += 1
+                continue
+            seen.add(number)
+            _, producer, sequence = number
+            key = f"{source}/{producer}"
+            self.sequences[key] = max(self.sequences.get(key, 0), sequence)
+            self.rows.append(
+                {"offset": message.offset() or 0, "source": source, "producer_id": producer, "sequence": sequence}
+            )
+        self.counts = {"dead_lettered": dict(dead), "unclaimed": dict(unclaimed)}
+
+
+def _number(message: Refused) -> tuple[str, Number | None]:
+    """Source of a record and, where its producer numbered it, its number."""
+    headers = {k: v.decode(errors="replace")[:128] for k, v in message.headers() or () if v is not None}
+    source, producer, text = headers.get("source") or UNKNOWN, headers.get("producer_id"), headers.get("sequence", "")
+    if producer and text.isascii() and text.isdigit() and len(text) < 19:
+        return source, (source, producer, int(text))
+    return source, None
