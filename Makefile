@@ -5,6 +5,8 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN := $(UV) run --no-sync
 PYTHON ?= python3
+# A stack is a dozen processes, and tests start hundreds: without bytecode each compiles its libraries anew, seconds of CPU.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check format bench bench-service bench-peers torture clean setup
 

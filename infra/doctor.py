@@ -76,7 +76,7 @@ def _java(settings: Settings) -> Found:
 
     if settings["FOOTLIGHTS_KAFKA"]:
         return True, "not needed", ""
-    return True, str(find_java(settings["FOOTLIGHTS_JAVA"] or None)), ""
+    return True, str(find_java(settings["FOOTLIGHTS_JAVA"] or None).path), ""
 
 
 def _jars(settings: Settings) -> Found:

