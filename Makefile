@@ -20,9 +20,9 @@ setup: $(UV)
 demo: setup
 	@$(RUN) footlights demo
 
-# Two files at a time: most tests wait for processes that start, die and come back.
+# Two files at a time: most tests wait for processes that start, die and come back. `tests/conftest.py` says in which order.
 test: setup
-	$(RUN) pytest -n 2 --dist loadfile
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	$(RUN) ruff format --check .

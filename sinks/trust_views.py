@@ -83,7 +83,8 @@ _FOUND = " UNION ALL ".join(
         "SELECT source, producer_id, toUInt64(sequence), if(redelivery, 'redelivered', 'duplicate') "
         f"FROM {DATABASE}.duplicates WHERE sequence > 0",
         f"SELECT source, producer_id, toUInt64(sequence), 'withheld' FROM {DATABASE}.withheld FINAL WHERE sequence > 0",
-        "SELECT assumeNotNull(source), assumeNotNull(producer_id), toUInt64(assumeNotNull(sequence)), 'dead' "
+        f"SELECT source, producer_id, toUInt64(sequence), 'refused' FROM {DATABASE}.refused FINAL WHERE sequence > 0",
+        "SELECT assumeNotNull(source), assumeNotNull(producer_id), toUInt64(assumeNotNull(sequence)), 'letter' "
         f"FROM {DATABASE}.dead_letters FINAL WHERE source IS NOT NULL AND producer_id IS NOT NULL AND sequence > 0",
     ]
 )
@@ -103,8 +104,9 @@ FROM
     FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
     UNION ALL
     SELECT source, producer_id, toDateTime64(0, 3, 'UTC'), 0, 0, max(number), countIf(kind = 'stored'),
-        countIf(kind = 'duplicate'), countIf(kind = 'redelivered') + countIf(kind = 'dead') - uniqExactIf(number, kind = 'dead'),
-        uniqExactIf(number, kind = 'dead'), countIf(kind = 'withheld'),
+        countIf(kind = 'duplicate'),
+        countIf(kind = 'redelivered') + countIf(kind = 'letter') - uniqExactIf(number, kind = 'letter'),
+        uniqExactIf(number, kind IN ('letter', 'refused')), countIf(kind = 'withheld'),
         groupBitmapState(number)
     FROM ({_FOUND}) GROUP BY source, producer_id
 )
@@ -127,7 +129,7 @@ CONSERVATION = View(
         "stored": "Rows in the events tables.",
         "duplicates": "Repeats of a message_id that were kept out.",
         "redelivered": "Copies of one record that it sent twice; no sequence of their own.",
-        "dead_lettered": "Records that could not be decoded or are not valid; their rows are kept 30 days.",
+        "dead_lettered": "Records that could not be decoded or are not valid, each once however often it was sent.",
         "withheld": "Records that were not stored, since their people opted out.",
         "dropped": "Records that it gave up after it had numbered them.",
         "missing": "Sequences of which no row tells, less those dropped: on their way, lost, or older than the retention.",

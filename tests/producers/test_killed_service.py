@@ -43,7 +43,7 @@ def test_killed_in_the_middle_of_track(tmp_path: Path) -> None:
         for number in range(KILLS):
             if number == KILLS // 2:
                 platform.kill("kafka")  # its next services find no broker for a while
-            kill_in_the_middle(command, notes, chance)
+            kill_in_the_middle(command + ["computes"] * (number % 2 == 0), notes, chance)
         drain = [
             "-m",
             "footlights",
