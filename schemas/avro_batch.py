@@ -8,8 +8,8 @@ Avro binary has no framing, so the bodies of N records of one schema, put end to
 object container. Confluent's header is decoded with them, as an int and a float: a payload of another schema shows there.
 Behind each record stands a number that nobody outside this process knows. A truncated or padded payload shifts what follows, and a
 record that ran over its end could only be made up for by one that ends at that number before its own end; so a misaligned
-block cannot pass unseen. Such a block is halved until the records at fault stand alone; they are judged by the same decoder,
-so stream and sink agree on every record.
+block cannot pass unseen. Of such a block the records that cannot end where they should are taken out; what stays is decoded
+again, and halved until records at fault stand alone. They are judged by the same decoder, so stream and sink agree on every record.
 """
 
 import contextlib
@@ -24,6 +24,8 @@ from typing import Any, cast
 import fastavro
 import numpy as np
 import polars as pl
+
+from schemas.avro_walk import Walk
 
 MAGIC_BYTES = 5
 OFFSET = "__offset"
@@ -85,6 +87,7 @@ class _Block:
     """Decoder of one writer schema into the columns of the reader's schema."""
 
     def __init__(self, schema_id: int, writer: dict[str, Any], reader: dict[str, Any]) -> None:
+        self.walk = Walk(writer, MAGIC_BYTES)
         self._schema_id = np.frombuffer(struct.pack(">I", schema_id), "<u4")[0]
         checked = json.loads(json.dumps(writer))
         header = [{"name": _MAGIC, "type": "int"}, {"name": _SCHEMA, "type": "float"}]
@@ -186,7 +189,10 @@ class BatchDecoder:
             except KeyError:
                 bad.extend(Undecodable(i, int(at[i]), "UNKNOWN_SCHEMA", schema_id) for i in rows)
                 continue
-            self._halve(block, schema_id, rows, [payloads[i] or b"" for i in rows], at, frames, bad)
+            broken = {i for i in rows if block.walk.surely_broken(payloads[i] or b"")}
+            bad.extend(Undecodable(i, int(at[i]), "UNDECODABLE", schema_id) for i in broken)
+            if whole := [i for i in rows if i not in broken]:
+                self._halve(block, schema_id, whole, [payloads[i] or b"" for i in whole], at, frames, bad)
         frame = pl.concat(frames).sort(OFFSET) if frames else self._empty
         return Decoded(frame, tuple(sorted(bad, key=lambda u: u.index)))
 
