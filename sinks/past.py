@@ -76,19 +76,19 @@ class Past:
         return {row[0]: First(*row[1:]) for row in self._matching(columns, among, "message_id", map(quoted, ids))}
 
     def _matching(self, columns: str, among: str, what: str, wanted: Iterable[str]) -> Iterator[tuple[Any, ...]]:
-        for listed in _pieces(wanted):
+        for listed in pieces(wanted):
             sql = f"SELECT {columns} FROM {among} AND {what} IN ({', '.join(listed)})"
             for row in self._patience("look ids up", lambda sql=sql: self._store.rows(sql)):  # type: ignore[misc]
                 yield tuple(row)
 
 
-def _pieces(values: Iterable[str]) -> Iterator[list[str]]:
-    """The values in lists of at most _BYTES."""
+def pieces(values: Iterable[str], limit: int = _BYTES) -> Iterator[list[str]]:
+    """The values in lists of at most `limit` bytes with a comma and a blank between them, or of one value."""
     piece: list[str] = []
     size = 0
     for value in values:
         length = len(value.encode()) + 2
-        if piece and size + length > _BYTES:
+        if piece and size + length > limit:
             yield piece
             piece, size = [], 0
         piece.append(value)

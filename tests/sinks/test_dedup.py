@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from sinks.dedup import SeenIds
 from sinks.failpoints import AFTER_INSERT
+from sinks.past import pieces
+from sinks.table import quoted
 from sinks.writer import by_months
 from tests.sinks.audit import audit
 from tests.sinks.conftest import Bench, renew
@@ -59,6 +61,13 @@ def test_many_months_are_split() -> None:
     for piece in pieces:
         months = piece["occurred_at_ms"].cast(pl.Datetime("ms")).dt.truncate("1mo").n_unique()
         assert months <= 50
+
+
+@given(st.lists(st.text(max_size=300).map(quoted), max_size=60), st.sampled_from([50, 2_000, 1_000_000]))
+def test_what_is_looked_up_fits_into_statements(values: list[str], limit: int) -> None:
+    found = list(pieces(values, limit))
+    assert [value for piece in found for value in piece] == values
+    assert all(piece and (len(piece) == 1 or len(", ".join(piece).encode()) <= limit) for piece in found)
 
 
 @pytest.mark.kafka
