@@ -172,7 +172,7 @@ class Collector:
         if DROP in statuses:
             self._keep(scope, key, [(e, r.code) for e, r in zip(events, results, strict=True) if r.status == DROP])
         if OK in statuses or WARNING in statuses:
-            await self._lanes.settled()
+            await self._lanes.settled(key)
         if RETRY in statuses:
             # Told as a whole: a repeated event counts once, and clients repeat whole requests only.
             raise unavailable(next(result.detail for result in results if result.status == RETRY))

@@ -1,7 +1,7 @@
 """Events of requests into spools: one lane for each tenant and source, one relay and one fsync for all.
 
 In: calls of clients, the time at which they came.
-Out: results by event; a wait that ends when all that was taken is on the disk.
+Out: results by event; a wait that ends when all that was taken is on the disk, or with Kafka.
 Never: an event told as taken that power loss can take back, nor one on the wire with a raw id.
 """
 
@@ -38,6 +38,8 @@ _ENVELOPE = frozenset(
      "os", "city", "country", "app_version", "campaign", "properties"}
 )  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+#: A request that waits for the disk looks so often whether Kafka was quicker.
+LOOK_S = 0.02
 
 
 class Result(NamedTuple):
@@ -99,9 +101,10 @@ class _Load:
 
 
 class _Lane:
-    def __init__(self, key: Key, spool: Spool, recorder: Recorder) -> None:
+    def __init__(self, key: Key, spool: Spool, recorder: Recorder, relay: Relay) -> None:
         self.tenant_id, self.source, self.spool, self.recorder = key.tenant_id, key.source, spool, recorder
         self.refused: Counter[str] = Counter()
+        self.sending = relay.add(spool, self.refused)
 
 
 class Lanes:
@@ -157,7 +160,7 @@ class Lanes:
         return Letters(key, partial(self.relay.tell, DEAD_LETTERS_TOPIC))
 
     def take(self, key: Key, calls: Iterable[Call | Result], received_ms: int, sent_ms: int) -> list[Result]:
-        """Put the events of a request into their lane; they are durable after `settled`. A Result among the calls stays as it is.
+        """Put the events of a request into their lane; they are safe after `settled`. A Result among the calls stays as it is.
 
         `sent_ms` is the client's clock when it sent the request: what it told of times is wrong by the difference.
 
@@ -215,18 +218,33 @@ class Lanes:
             self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
             self.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
 
-    async def settled(self) -> None:
-        """Wait until everything taken so far is on the disk; requests that wait together share an fsync.
+    async def settled(self, key: Key) -> None:
+        """Wait until all that was taken with a key is on the disk, or with Kafka where the disk is slower.
+
+        Requests that wait together share an fsync. Where random ids stand for people only the disk counts: the ids must be on it.
 
         Raises
         ------
         Problem
             503 when the disk does not take it.
         """
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.append(waiter)
         if self._syncing is None:
             self._syncing = asyncio.create_task(self._sync())
+        lane = self._lanes[key.tenant_id, key.source]
+        number = lane.spool.sequence
+
+        def look() -> None:
+            if not waiter.done():
+                if lane.sending.settled >= number:
+                    waiter.set_result(None)
+                else:
+                    loop.call_later(LOOK_S, look)
+
+        if not isinstance(self._pseudonymise, SubjectIds):
+            loop.call_later(LOOK_S, look)
         await waiter
 
     async def _sync(self) -> None:
@@ -264,8 +282,7 @@ class Lanes:
         except OSError as problem:
             raise unavailable(f"the log cannot be written: {problem.strerror}") from problem
         recorder = self._wire.recorder(tenant_id=key.tenant_id, source=key.source, producer_id=made)
-        lane = self._lanes[key.tenant_id, key.source] = _Lane(key, spool, recorder)
-        self.relay.add(spool, lane.refused)
+        lane = self._lanes[key.tenant_id, key.source] = _Lane(key, spool, recorder, self.relay)
         return lane
 
 
