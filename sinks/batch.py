@@ -7,7 +7,7 @@ Never: anything that depends on the clock, on the cut of other batches or on wha
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -70,8 +70,8 @@ class Prepared:
     rows: pl.DataFrame
     duplicates: list[dict[str, Any]]
     summary: dict[str, Any]
-    withheld: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    withheld: list[dict[str, Any]]
+    refused: list[dict[str, Any]]
 
 
 class Preparation:
@@ -95,7 +95,8 @@ class Preparation:
             frame = frame.filter(pl.Series(good))
         refusals = Refusals([batch.messages[i] for i in sorted(bad)], past.refused)
         if self._family is None:
-            return Prepared(batch, frame, [], {"stored": {"": frame.height}, **refusals.counts}, refused=refusals.rows)
+            counts = {"stored": {"": frame.height}, "redelivered": dict(refusals.redelivered), **refusals.counts}
+            return Prepared(batch, frame, [], counts, [], refusals.rows)
         if self._family.name == "feedback":
             frame = with_sentiment(frame)
         accepted = frame
@@ -105,10 +106,7 @@ class Preparation:
             kept_back, again = _firsts(kept_back, past.withheld(kept_back["message_id"].to_list()))
             repeats += again
         _tell_redelivered(repeats, past.repeats)
-        summary = _summary(frame, repeats, refusals, accepted)
-        if not kept_back.height:
-            return Prepared(batch, frame, repeats, summary, refused=refusals.rows)
-        summary["withheld"] = _by_source(kept_back)
+        summary = _summary(frame, repeats, refusals, accepted) | {"withheld": _by_source(kept_back)}
         rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
         return Prepared(batch, frame, repeats, summary, rows, refusals.rows)
 

@@ -31,7 +31,7 @@ class Refusals:
 
     def __init__(self, messages: Sequence[Refused], known: Callable[[list[Number]], set[Number]]) -> None:
         numbers = [_number(message) for message in messages]
-        seen = known(sorted({n for _, n in numbers if n})) if any(n for _, n in numbers) else set()
+        seen = known(sorted({number for _, number in numbers if number}))
         self.rows: list[dict[str, Any]] = []
         self.redelivered: Counter[str] = Counter()
         #: Greatest sequence by source/producer_id.

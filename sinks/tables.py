@@ -170,6 +170,12 @@ SESSION_VERSIONS = Table(
     partition_by="toYYYYMM(started_at)",
     expires="_inserted_at",
 )  # fmt: skip
+#: What brought a row about a record that is not among the events.
+_BROUGHT = (
+    Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
+    Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
+    Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+)
 DUPLICATES = Table(
     "duplicates",
     "Records whose message_id already stood at a smaller offset of the same partition.",
@@ -185,9 +191,7 @@ DUPLICATES = Table(
         Column("sequence", "Int64", "Sequence of the repeat within its producer."),
         Column("redelivery", "Bool", "True when first and repeat are one record of one producer, sent twice."),
         Column("occurred_at", TIME, "When the repeat says that it happened, UTC."),
-        Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
-        Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
-        Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+        *_BROUGHT,
     ),
     order_by="(topic, partition, offset)",
     expires="_inserted_at",
@@ -207,9 +211,7 @@ WITHHELD = Table(
         Column("source", "LowCardinality(String)", "Source."),
         Column("producer_id", "String", "Producer."),
         Column("sequence", "Int64", "Sequence within its producer."),
-        Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
-        Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
-        Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+        *_BROUGHT,
     ),
     order_by="(topic, partition, offset)",
     engine="ReplacingMergeTree",
@@ -225,9 +227,7 @@ REFUSED = Table(
         Column("source", "LowCardinality(String)", "Source by the record's headers."),
         Column("producer_id", "String", "Producer by the record's headers."),
         Column("sequence", "Int64", "Sequence by the record's headers."),
-        Column("_batch_first", "UInt64", "First offset of the batch that brought the row."),
-        Column("_batch_last", "UInt64", "Last offset of the batch that brought the row."),
-        Column("_inserted_at", TIME, "Clock of the store when the row came.", "DEFAULT now64(3)"),
+        *_BROUGHT,
     ),
     order_by="(topic, partition, producer_id, sequence, offset)",
     engine="ReplacingMergeTree",

@@ -25,9 +25,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk(platform: tuple[str, str], small_disk: Path, tmp_path: Path) -> None:
     options = {"source": "full-disk-sdk", "pseudonym_key": "k" * 32, "cache_dir": tmp_path, "spool_dir": small_disk}
     with Client(bootstrap_servers=platform[0], schema_registry=platform[1], **options) as first:  # type: ignore[arg-type]
-        assert first.check(
-            "search", user_id="u"
-        )  # the schema is in the cache from now on: ten milliseconds may not do for it
+        # The schema is in the cache from now on: ten milliseconds may not do for it.
+        assert first.check("search", user_id="u")
     away = Client(
         bootstrap_servers="127.0.0.1:1",
         schema_registry=platform[1],
