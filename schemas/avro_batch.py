@@ -14,7 +14,6 @@ again, and halved until records at fault stand alone. They are judged by the sam
 
 import contextlib
 import io
-import json
 import random
 import struct
 from collections.abc import Callable, Sequence
@@ -89,15 +88,17 @@ class _Block:
     def __init__(self, schema_id: int, writer: dict[str, Any], reader: dict[str, Any]) -> None:
         self.walk = Walk(writer, MAGIC_BYTES)
         self._schema_id = np.frombuffer(struct.pack(">I", schema_id), "<u4")[0]
-        checked = json.loads(json.dumps(writer))
         header = [{"name": _MAGIC, "type": "int"}, {"name": _SCHEMA, "type": "float"}]
-        checked["fields"] = [*header, *checked["fields"], {"name": _END, "type": "double"}]
+        # The decoder reads the schema anew for each block: it gets no more of it than it needs.
+        fields = [{"name": f["name"], "type": f["type"]} for f in writer["fields"]]
+        checked = {"type": "record", "name": "block", "fields": [*header, *fields, {"name": _END, "type": "double"}]}
         buffer = io.BytesIO()
         fastavro.writer(buffer, fastavro.parse_schema(checked), [], codec="null")
         self._head = buffer.getvalue()
         self._sync = self._head[-16:]
         self._columns = [f["name"] for f in reader["fields"]]
-        written = {f["name"] for f in writer["fields"]}
+        written = [f["name"] for f in writer["fields"]]
+        self._same = written == self._columns
         self._missing = [
             pl.lit(f.get("default"), dtype=DTYPES[f["type"][1] if isinstance(f["type"], list) else f["type"]]).alias(
                 f["name"]
@@ -128,9 +129,11 @@ class _Block:
             raise Misaligned("a payload does not end where its schema says")
         if frame[_MAGIC].to_numpy().any() or not (frame[_SCHEMA].to_numpy().view(np.uint32) == self._schema_id).all():
             raise Misaligned("a payload has another header")
-        if self._missing:
-            frame = frame.with_columns(*self._missing)
-        return pl.DataFrame([*(frame[c] for c in self._columns), pl.Series(OFFSET, offsets)])
+        for name in (_MAGIC, _SCHEMA, _END):
+            frame.drop_in_place(name)
+        if not self._same:
+            frame = frame.with_columns(*self._missing).select(self._columns)
+        return frame.insert_column(frame.width, pl.Series(OFFSET, offsets))
 
 
 class BatchDecoder:

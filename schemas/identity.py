@@ -5,11 +5,13 @@ Out: expressions for polars and their twins for ClickHouse.
 Never: a verdict from anything but stored columns.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
 import polars_hash as plh  # noqa: F401 - registers the `nchash` name space
+
+from schemas.uuid7 import letters_of, times_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 HOUR_MS = 3_600_000
@@ -24,31 +26,28 @@ FUTURE_MS = 24 * HOUR_MS
 #: Disorder that the watermark allows for; a row that comes later counts as late.
 DISORDER_MS = 30_000
 
-#: Stands for the time of an id that has none; far from every time.
-_NO_TIME = -(1 << 60)
-
-
-def _hex(start: int, digits: int) -> pl.Expr:
-    return pl.col("message_id").str.slice(start, digits).str.to_integer(base=16, strict=False, dtype=pl.Int64)
-
-
-#: Time of a record's id, epoch milliseconds.
-ID_MS: pl.Expr = (_hex(0, 8) * 0x10000 + _hex(9, 4)).fill_null(_NO_TIME).alias("id_ms")
 #: 64-bit key of a record's id, equal to ClickHouse's xxHash64(message_id).
 KEY: pl.Expr = pl.col("message_id").nchash.xxhash64().alias("key")  # type: ignore[attr-defined]
 
 
-def shards(id_ms: Array, occurred_ms: Array) -> Array:
-    """Shard of each record's id, int64; the same for every repeat of it, however late.
+def shards(frame: pl.DataFrame) -> Array:
+    """Shard of each valid row's id, int64; the same for every repeat of it, however late.
 
-    As one expression of polars it took twice the time: `select` asks what stands in it twice, the id's time, twice.
+    Raises
+    ------
+    ValueError
+        An id is not one that `invalid_rows` lets pass.
 
     Examples
     --------
-    >>> near, far = 1_700_000_000_000, 0
-    >>> shards(np.array([near, far]), np.array([near, near])).tolist()
+    >>> near, far = "018bcfe5-6800-7000-8000-000000000000", "00000000-0000-7000-8000-000000000000"
+    >>> shards(pl.DataFrame({"message_id": [near, far], "occurred_at_ms": [1_700_000_000_000] * 2})).tolist()
     [405311, 405311]
     """
+    letters = letters_of(frame)
+    if letters is None:
+        raise ValueError("a message_id is no UUID")
+    id_ms, occurred_ms = times_of(letters), frame["occurred_at_ms"].to_numpy()
     near = np.abs(id_ms - occurred_ms) <= ID_TIME_TOLERANCE_MS
     return np.asarray(np.where(near, id_ms, occurred_ms) >> SHARD_SHIFT)
 
@@ -58,6 +57,19 @@ _ID_MS_SQL = (
 )
 _NEAR_SQL = f"abs({_ID_MS_SQL} - occurred_at_ms) <= {ID_TIME_TOLERANCE_MS}"
 SHARD_SQL = f"bitShiftRight(if({_NEAR_SQL}, {_ID_MS_SQL}, occurred_at_ms), {SHARD_SHIFT})"
+
+Lateness = TypeVar("Lateness", pl.Expr, Array)
+
+
+def counts(lateness: Lateness) -> Lateness:
+    """Whether a row counts in figures, by milliseconds from its own time to its reception."""
+    return (lateness <= HORIZON_MS) & (lateness >= -FUTURE_MS)
+
+
+def late(lateness: Lateness) -> Lateness:
+    """Whether a row comes later than the watermark allows for."""
+    return lateness > DISORDER_MS
+
 
 _LATENESS = pl.col("received_at_ms") - pl.col("occurred_at_ms")
 #: Why a row is left out of every figure: "late" (beyond the horizon), "future", or "" when it counts.
@@ -69,10 +81,9 @@ EXCLUDED: pl.Expr = (
     .otherwise(pl.lit(""))
     .alias("_excluded")
 )
-COUNTS: pl.Expr = _LATENESS.is_between(-FUTURE_MS, HORIZON_MS).alias("counts")
+COUNTS: pl.Expr = counts(_LATENESS).alias("counts")
 EXCLUDED_SQL = (
     f"multiIf(received_at_ms - occurred_at_ms > {HORIZON_MS}, 'late', "
     f"received_at_ms - occurred_at_ms < -{FUTURE_MS}, 'future', '')"
 )
-LATE: pl.Expr = (_LATENESS > DISORDER_MS).alias("late")
 LATE_SQL = f"(received_at_ms - occurred_at_ms > {DISORDER_MS})"

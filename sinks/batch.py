@@ -16,7 +16,7 @@ import polars as pl
 from schemas.avro_batch import OFFSET, BatchDecoder, SchemaById
 from schemas.consents import Consents
 from schemas.families import BY_TOPIC, Family
-from schemas.identity import COUNTS, ID_MS, KEY, shards
+from schemas.identity import COUNTS, KEY, shards
 from schemas.sentiment import with_sentiment
 from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
@@ -127,9 +127,7 @@ def _split(frame: pl.DataFrame, seen: SeenIds | None, past: Past) -> tuple[pl.Da
     """The rows that count, and the repeats. Equal keys are only a hint; the whole id decides."""
     if seen is None or not frame.height:
         return frame, []
-    marks = frame.select(KEY, ID_MS)
-    shard = shards(marks["id_ms"].to_numpy(), frame["occurred_at_ms"].to_numpy())
-    maybe = seen.candidates(marks["key"].to_numpy(), shard, past.load)
+    maybe = seen.candidates(frame.select_seq(KEY)["key"].to_numpy(), shards(frame), past.load)
     if not maybe.any():
         return frame, []
     ids = frame.filter(pl.Series(maybe))["message_id"].unique()

@@ -12,6 +12,8 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 _SMALLEST_BITS = 8
 _PIECE = 65_536
+#: Keys that are placed one by one: so few would cost a round of array operations for each step of the longest way.
+_FEW = 32
 
 
 class KeySet:
@@ -34,10 +36,10 @@ class KeySet:
         """Which of these distinct keys (uint64) are new; they are in afterwards."""
         if (self._used + len(keys)) * 5 > 3 << self._bits:
             self._grow(self._used + len(keys))
-        table, mask = self._table, np.int64((1 << self._bits) - 1)
+        table, mask = self._table, (1 << self._bits) - 1
         new, left = np.zeros(len(keys), bool), np.arange(len(keys))
         place = keys.view(np.int64) & mask
-        while len(left):
+        while len(left) > _FEW:
             there, mine = table[place], keys[left]
             empty = np.flatnonzero(there == 0)
             if len(empty):
@@ -49,6 +51,12 @@ class KeySet:
             # A key that lost its place to another of this batch must look at that place again only to pass it.
             left = left[again]
             place = (place[again] + 1) & mask
+        for row, first in zip(left.tolist(), place.tolist(), strict=True):
+            key, at = keys[row], first
+            while (there := table[at]) and there != key:
+                at = (at + 1) & mask
+            if not there:
+                table[at], new[row] = key, True
         self._used += int(new.sum())
         return new
 

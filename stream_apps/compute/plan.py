@@ -17,7 +17,8 @@ import polars_hash as plh  # noqa: F401 - registers the `nchash` name space
 from schemas.aggregates import ACTOR, Count, Quantile, Sum, Uniq
 from schemas.avro_batch import OFFSET
 from schemas.distinct import numbered
-from schemas.identity import COUNTS, ID_MS, KEY, LATE, shards
+from schemas.families import FAMILIES
+from schemas.identity import KEY, counts, late, shards
 from schemas.measures import TENANT, Measure, groups_of
 from schemas.money import reporting_polars
 from schemas.sentiment import with_sentiment
@@ -25,6 +26,8 @@ from schemas.sentiment import with_sentiment
 Array = np.ndarray[Any, np.dtype[Any]]
 Dimensions = tuple[str | None, ...]
 _CODE_BITS = 32
+#: Code of a null among those of a column's values; one more is 0 again, in 32 bits.
+_NULL, _ONE = (1 << _CODE_BITS) - 1, np.uint32(1)
 
 
 @cache
@@ -184,6 +187,7 @@ class Plan:
     def __init__(self, family: str, measures: Iterable[Measure]) -> None:
         self.family = family
         mine = [m for m in measures if family in m.families]
+        self._required = {f.name for f in FAMILIES[family].fields if not f.nullable}
         self._predicates = list(dict.fromkeys(m.where for m in mine))
         self._derived = [reporting_polars()] if family == "commerce" else []
         self._scored = family == "feedback"
@@ -219,21 +223,19 @@ class Plan:
                 return pl.col("user_id").is_not_null() | pl.col("anonymous_id").is_not_null()
             return pl.col(column).is_not_null()
 
-        coded = [
-            (pl.col(c).cast(_categories(c)).to_physical().cast(pl.Int64).fill_null(-1) + 1).alias(f"c_{c}")
-            for c in self._codes
-        ]
+        def filled(expression: pl.Expr, blank: Any) -> pl.Expr:
+            """Every step of an expression costs each batch some microseconds: this one only where a null can come."""
+            nullable = not self._required.issuperset(expression.meta.root_names())
+            return expression.fill_null(blank) if nullable else expression
+
         return [
-            pl.col(OFFSET).alias("offset"),
-            (pl.col("occurred_at_ms") // 60_000).alias("minute"),
-            pl.min_horizontal("occurred_at_ms", "received_at_ms").alias("event_ms"),
-            LATE,
-            COUNTS,
             KEY,
-            ID_MS,
-            *coded,
-            *[pl.sql_expr(w).fill_null(False).alias(f"p_{i}") for i, w in enumerate(self._predicates)],
-            *[pl.col(c).cast(pl.Int64).fill_null(0).alias(f"v_{c}") for c in self._numbers],
+            *[
+                filled(pl.col(c).cast(_categories(c)).to_physical(), pl.lit(_NULL, pl.UInt32)).alias(f"c_{c}")
+                for c in self._codes
+            ],
+            *[filled(pl.sql_expr(w), False).alias(f"p_{i}") for i, w in enumerate(self._predicates)],
+            *[filled(pl.col(c).cast(pl.Int64), 0).alias(f"v_{c}") for c in self._numbers],
             *[hashed(c).fill_null(0).alias(f"h_{c}") for c in self._hashed],
             *[present(c).alias(f"n_{c}") for c in dict.fromkeys([*self._numbers, *self._hashed])],
         ]
@@ -244,15 +246,22 @@ class Plan:
             frame = with_sentiment(frame)
         if self._derived:
             frame = frame.with_columns(self._derived)
-        found = {s.name: s.to_numpy() for s in frame.select(self._select)}
+        found = {s.name: s.to_numpy() for s in frame.select_seq(self._select)}
 
         def of(prefix: str) -> dict[str, Array]:
             return {name[2:]: a for name, a in found.items() if name.startswith(prefix)}
 
+        occurred, received = frame["occurred_at_ms"].to_numpy(), frame["received_at_ms"].to_numpy()
+        lateness = received - occurred
         return Rows(
-            **{f: found[f] for f in ("offset", "minute", "event_ms", "late", "counts", "key")},
-            shard=shards(found["id_ms"], frame["occurred_at_ms"].to_numpy()),
-            codes=of("c_"),
+            offset=frame[OFFSET].to_numpy(),
+            minute=occurred // 60_000,
+            event_ms=np.minimum(occurred, received),
+            late=late(lateness),
+            counts=counts(lateness),
+            key=found["key"],
+            shard=shards(frame),
+            codes={name: (code + _ONE).astype(np.int64) for name, code in of("c_").items()},
             truth={int(i): a for i, a in of("p_").items()},
             values=of("v_"),
             hashes=of("h_"),

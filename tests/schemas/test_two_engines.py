@@ -7,7 +7,7 @@ import pytest
 
 from schemas.aggregates import BINS, REGISTERS, Count, Quantile, Sum, Uniq, coupons, registers_of, state_sql
 from schemas.families import FAMILIES, FAMILY_NAMES
-from schemas.identity import COUNTS, EXCLUDED, EXCLUDED_SQL, ID_MS, KEY, LATE, LATE_SQL, SHARD_SQL, shards
+from schemas.identity import COUNTS, EXCLUDED, EXCLUDED_SQL, KEY, LATE_SQL, SHARD_SQL, late, shards
 from schemas.money import reporting_minor, reporting_polars, reporting_sql
 from schemas.validity import invalid_rows
 from schemas.windows import DAY, bucket_of, bucket_sql
@@ -23,8 +23,8 @@ def nullable(family: str) -> set[str]:
 def test_identity_shard_and_exclusion(engine: Engine) -> None:
     held = frame("interaction", 2_000).with_row_index("i").with_columns(pl.col("i").cast(pl.Int64))
     table = engine.load(held, nullable("interaction"))
-    shard = shards(held.select(ID_MS)["id_ms"].to_numpy(), held["occurred_at_ms"].to_numpy())
-    ours = held.select("i", KEY, pl.Series("shard", shard), EXCLUDED, LATE, COUNTS).rows()
+    after = late(pl.col("received_at_ms") - pl.col("occurred_at_ms")).alias("late")
+    ours = held.select("i", KEY, pl.Series("shard", shards(held)), EXCLUDED, after, COUNTS).rows()
     sql = f"SELECT i, xxHash64(message_id), {SHARD_SQL}, {EXCLUDED_SQL}, {LATE_SQL} FROM {table} ORDER BY i"
     theirs = [(int(i), int(k), int(s), e, bool(late)) for i, k, s, e, late in engine.rows(sql)]
     assert [(i, k, s, e, late) for i, k, s, e, late, _ in ours] == theirs
