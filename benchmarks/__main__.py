@@ -89,6 +89,7 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
             case = cases.setdefault(name, Case())
             case.rounds.append(spent.us)
             case.more["rss_mib"] = round(max(case.more.get("rss_mib", 0), spent.rss_mib), 1)
+            case.more["batch_rows"] = round(spent.batch_rows)
 
         return run
 
@@ -97,9 +98,10 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
     steps = [
         lambda: _limit(cases, "limit_a", bootstrap, sizes.events),
         lambda: _limit(cases, "limit_b", bootstrap, sizes.events),
-        worker("footlights_chain", counts=third, **usual),
+        worker("footlights_chain", counts=third, **(usual | {"max_rows": 2_000})),
+        worker("footlights_chain_backlog", counts=third, **usual),
         worker("light_8_measures", counts={"performance": sizes.events}, **(usual | {"measures": "light"})),
-        worker("footlights_chain_500", counts=third, **(usual | {"min_rows": 500})),
+        worker("footlights_chain_500", counts=third, **(usual | {"min_rows": 500, "max_rows": 500})),
         worker("footlights_with_kpis", counts=third, **(usual | {"stages": "measures,kpis", "warm": 0})),
         lambda: _stock(cases, bootstrap, sizes.stock_events),
     ]

@@ -1,19 +1,21 @@
-"""The real stream worker under load: CPU of its process for each event, everything included.
+"""The real stream worker on a backlog: CPU of its process for each event, everything included.
 
 In: a broker and a registry of its own, encoded events.
-Out: CPU seconds (all threads) from the first event to the last committed offset, resident memory.
-Never: the start of the process, its warming up when that is asked for, or the loading, in the figure.
+Out: CPU seconds (all threads) from the first event, or the first after warming up, to the last committed offset; resident memory.
+Never: the start of the process or the loading in the figure, nor a loader beside it: the limits and the peers have none either.
 """
 
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
@@ -27,9 +29,23 @@ from infra.embedded.tether import tethered
 from infra.migrate import migrate_schemas, migrate_topics
 from infra.polars_environment import POLARS
 from schemas.families import FAMILIES
+from stream_apps.transport.config import TransportConfig
 
 GROUP = "bench"
-SETTLE_S = 8.0
+#: Rows between two lines of the meter.
+METER_ROWS = 10_000
+
+
+class Meter(NamedTuple):
+    """What a worker says of itself now and then: rows and batches so far, its CPU seconds, the time."""
+
+    rows: float
+    batches: float
+    cpu_s: float
+    at: float
+
+
+METER = r"METER (\d+) (\d+) ([\d.]+) ([\d.]+)"
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,7 @@ class Spent:
     cpu_s: float
     wall_s: float
     rss_mib: float
+    batch_rows: float = 0.0
 
     @property
     def us(self) -> float:
@@ -84,47 +101,43 @@ def run_worker(
     stages: str,
     min_rows: int,
     users: int,
+    max_rows: int = TransportConfig.max_rows,
     measures: str = "",
     in_turn: bool = False,
     warm: int = 0,
 ) -> Spent:
-    """Start a worker on the topics' ends, load events, wait until all is committed.
+    """Load events, start a worker on them, wait until all is committed.
 
     `measures` is "light", a number, or "" for the product's own; `in_turn` has people come one after the other; `warm` events of
-    each family come before and are left out, as with the peers.
+    each family come before and are left out, as with the peers. `max_rows` bounds a batch.
     """
     app = f"{GROUP}-{os.getpid()}-{time.time_ns()}"
     config = {
         "bootstrap": bootstrap, "schema_registry": url, "data_dir": str(folder / app), "app_id": app,
-        "stages": stages, "min_rows": min_rows, "measures": measures,
+        "stages": stages, "min_rows": min_rows, "max_rows": max_rows, "measures": measures,
     }  # fmt: skip
-    environment = {**os.environ, **POLARS}
-    with (folder / f"{app}.log").open("wb") as log:
+    for family, count in counts.items():
+        events = encoded(family, warm + count, schema_id(url, family), users=users, seed=7, in_turn=in_turn)
+        load(bootstrap, FAMILIES[family].topic, events)
+    output = folder / f"{app}.log"
+    with output.open("wb") as log:
         process = subprocess.Popen(
             tethered([sys.executable, "-m", "benchmarks.worker", json.dumps(config)]),
             stdout=log,
             stderr=log,
-            env=environment,
+            env={**os.environ, **POLARS},
         )
     try:
         held = psutil.Process(process.pid)
-        time.sleep(SETTLE_S)
-        families = list(counts)
-        payloads = {
-            f: list(encoded(f, warm + counts[f], schema_id(url, f), users=users, seed=7, in_turn=in_turn))
-            for f in families
-        }
-        if warm:
-            for family in families:
-                load(bootstrap, FAMILIES[family].topic, payloads[family][:warm])
-            _wait(bootstrap, app, families, process)
-        before, began = cpu_s(held), time.monotonic()
-        for family in families:
-            load(bootstrap, FAMILIES[family].topic, payloads[family][warm:])
-        _wait(bootstrap, app, families, process)
-        return Spent(
-            sum(counts.values()), cpu_s(held) - before, time.monotonic() - began, held.memory_info().rss / 2**20
-        )
+        _wait(bootstrap, app, [FAMILIES[f].topic for f in counts], process)
+        if "kpis" in stages:
+            _wait(bootstrap, app, ["measures"], process)
+        spent, now = cpu_s(held), time.time()
+        lines = [Meter(*map(float, found)) for found in re.findall(METER, output.read_text())]
+        first = next(line for line in lines if line.rows >= warm * len(counts))
+        events = sum(counts.values()) + warm * len(counts) - int(first.rows)
+        batches = (lines[-1].rows - first.rows) / max(1.0, lines[-1].batches - first.batches)
+        return Spent(events, spent - first.cpu_s, now - first.at, held.memory_info().rss / 2**20, batches)
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -138,15 +151,16 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def _wait(bootstrap: str, group: str, families: list[str], process: subprocess.Popen[bytes]) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-    wanted = [TopicPartition(FAMILIES[f].topic, p) for f in families for p in range(4)]
+def _wait(bootstrap: str, group: str, topics: list[str], process: subprocess.Popen[bytes]) -> None:
+    """Wait until the group has committed all that the topics hold now."""
     from infra.ledger import ends as ends_of
     from infra.ledger import probe
 
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     consumer = probe(bootstrap)
-    ends = ends_of(consumer, [FAMILIES[f].topic for f in families])
+    ends = ends_of(consumer, topics)
     consumer.close()
+    wanted = [TopicPartition(*place) for place in ends]
     for _ in range(1_200):
         if process.poll() is not None:
             raise RuntimeError(f"the worker ended with {process.returncode}; see its log")
@@ -167,9 +181,10 @@ def main(text: str) -> None:
     import stream_apps.measures as stage
     from stream_apps.app import run
     from stream_apps.config import StreamConfig
-    from stream_apps.transport.config import TransportConfig, quiet_loggers
+    from stream_apps.transport.config import quiet_loggers
 
     quiet_loggers()
+    _metered(stage.MeasuresStage)
     if given["measures"]:
         from benchmarks.light import LIGHT, many
 
@@ -182,9 +197,24 @@ def main(text: str) -> None:
             dead_letter_key=b"0" * 32,
             app_id=given["app_id"],
             stages=tuple(given["stages"].split(",")),
-            transport=TransportConfig(min_rows=given["min_rows"], max_wait_ms=200),
+            transport=TransportConfig(min_rows=given["min_rows"], max_rows=given["max_rows"], max_wait_ms=200),
         )
     )
+
+
+def _metered(stage: Any) -> None:
+    """Have the stage print a line now and then."""
+    take, rows, batches, due = stage._take, 0, 0, 0
+
+    def counted(self: Any, held: Any, batch: Any, taken: Any) -> None:
+        nonlocal rows, batches, due
+        take(self, held, batch, taken)
+        rows, batches = rows + len(batch), batches + 1
+        if rows >= due:
+            due = rows + METER_ROWS
+            print(f"METER {rows} {batches} {time.process_time()} {time.time()}", flush=True)
+
+    stage._take = counted
 
 
 if __name__ == "__main__":

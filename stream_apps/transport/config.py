@@ -25,6 +25,8 @@ class TransportConfig:
     """Rows of a partition that are merged before its batch is handed over."""
     max_wait_ms: int = 200
     """Age of the oldest held row at which a smaller batch is handed over."""
+    max_rows: int = 10_000
+    """Most rows of one fetch, all partitions together: what a batch of a backlog is made of."""
     fetch_max_wait_ms: int = 100
     """How long the broker may hold an empty fetch. There is one fetch per broker in flight, so that partitions at their
     end delay the others by this much."""
@@ -68,7 +70,7 @@ def faust_settings(bootstrap: str, app_id: str, datadir: Path, *, session_timeou
         "broker_heartbeat_interval": session_timeout_s / 12,
         "broker_rebalance_timeout": session_timeout_s + 2.0,
         "broker_request_timeout": max(20.0, 2 * session_timeout_s),
-        "broker_max_poll_records": 10_000,
+        "broker_max_poll_records": TransportConfig.max_rows,
         "broker_commit_interval": 1.0,
         "broker_commit_livelock_soft_timeout": 86_400.0,
         "stream_processing_timeout": 86_400.0,
