@@ -28,10 +28,10 @@ from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome
 from footlights.pseudonyms import Pseudonymiser
 from footlights.records import CONTEXT, Encoded, Recorder
 from footlights.refusals import CONSENT_CHANGED
-from footlights.registry import SchemaUnavailable
 from footlights.relay import OnDelivery, Relay
 from footlights.spool import Limits, Spool, frame_of, full
 from footlights.wires import wire_of
+from footlights.written import SchemaUnavailable
 
 #: Arguments of `track` but its name, in the order of `Recorder.encode`.
 _ARGUMENTS = (

@@ -12,7 +12,7 @@ from typing import Any
 
 from footlights.checks import checked_field
 from footlights.outcome import Refusal
-from footlights.registry import SchemaUnavailable, Written
+from footlights.written import SchemaUnavailable, Written
 
 MAGIC_BYTE = b"\x00"
 #: Values that a column remembers, and the longest of them in bytes: at most 1 MiB for forty busy columns.

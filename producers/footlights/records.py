@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
 from footlights.encoding import Column, Shape, long, text
@@ -17,8 +17,10 @@ from footlights.ids import record_key, uuid7_head, uuid7_of_head
 from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
 from footlights.pseudonyms import Pseudonymiser
-from footlights.registry import Schemas
 from footlights.scrubber import Found, scrub_properties
+
+if TYPE_CHECKING:
+    from footlights.registry import Schemas
 
 CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
 _PSEUDONYMS = frozenset({"host_id"})
@@ -86,7 +88,7 @@ class Recorder:
 
     def __init__(
         self,
-        schemas: Schemas,
+        schemas: "Schemas",
         pseudonymise: Pseudonymiser,
         *,
         tenant_id: str,

@@ -10,7 +10,7 @@ import io
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,7 +18,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from footlights.ids import record_key
 from footlights.names import CONSENTS_TOPIC
 from footlights.outcome import LOG
-from footlights.registry import Schemas
+
+if TYPE_CHECKING:
+    from footlights.registry import Schemas
 
 #: Event that says so; it is always taken.
 CONSENT_CHANGED = "consent_changed"
@@ -53,7 +55,7 @@ class Told:
 class Refusals(Told):
     """Follows the topic on a thread of its own."""
 
-    def __init__(self, kafka_config: Mapping[str, Any], schemas: Schemas) -> None:
+    def __init__(self, kafka_config: Mapping[str, Any], schemas: "Schemas") -> None:
         super().__init__()
         self._config = {
             **{name: value for name, value in kafka_config.items() if name.startswith(_SHARED)},

@@ -3,6 +3,9 @@
 In: the registry's address, a folder.
 Out: per subject the newest schema and its id, and a serializer of confluent-kafka for it.
 Never: a schema of our own making; a service publishes only what is registered.
+
+confluent-kafka's client of the registry makes up half of the SDK's import: whoever needs only the types takes them from `written`,
+and a service that posts to a collector never imports this.
 """
 
 import io
@@ -12,7 +15,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +23,9 @@ from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegi
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from footlights.written import SchemaUnavailable, Written
+
 Serialize = Callable[[dict[str, Any]], bytes]
-
-
-class SchemaUnavailable(RuntimeError):
-    """The registry does not answer or does not know the subject, and no copy is on disk."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A registered schema: its id, and its columns with their Avro kinds."""
-
-    subject: str
-    schema_id: int
-    text: str
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        """Column name to "string", "long", "double" or "boolean"."""
-        return {
-            f["name"]: f["type"][1] if isinstance(f["type"], list) else f["type"]
-            for f in json.loads(self.text)["fields"]
-        }
 
 
 class _Known:

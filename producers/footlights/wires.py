@@ -10,16 +10,18 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from confluent_kafka import KafkaException, Producer
 
 from footlights.lines import LineRecorder
-from footlights.posting import Poster
 from footlights.pseudonyms import HmacPseudonymiser, Pseudonymiser, key_for
 from footlights.records import Recorder
 from footlights.refusals import Refusals, Told
-from footlights.registry import Schemas, SchemaUnavailable
+from footlights.written import SchemaUnavailable
+
+if TYPE_CHECKING:
+    from footlights.posting import Poster
 
 Record = dict[str, Any]
 
@@ -111,6 +113,8 @@ class KafkaWire:
     def __init__(
         self, config: dict[str, Any], schema_registry: str, cache: Path, timeout_s: float, pseudonymise: Pseudonymiser
     ) -> None:
+        from footlights.registry import Schemas  # see there
+
         self._config, self._pseudonymise = config, pseudonymise
         self.schemas = Schemas(schema_registry, cache, timeout_s)
 
@@ -156,11 +160,13 @@ class HttpWire:
     helpable = False
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._url, self._api_key = url, api_key
+        from footlights.posting import Poster  # and its HTTP client, which services beside Kafka are spared
 
-    def connect(self) -> Poster:
+        self._url, self._api_key, self._poster = url, api_key, Poster
+
+    def connect(self) -> "Poster":
         """A thread that posts."""
-        return Poster(self._url, self._api_key)
+        return self._poster(self._url, self._api_key)
 
     def recorder(
         self, *, tenant_id: str, source: str, producer_id: str, redacted: Counter[str] | None = None

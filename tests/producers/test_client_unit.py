@@ -6,6 +6,8 @@ import inspect
 import json
 import os
 import pkgutil
+import subprocess
+import sys
 import time
 import warnings
 from datetime import UTC, datetime
@@ -197,3 +199,10 @@ def test_a_fork_waits_once_for_a_connection_that_does_not_come(cached: Path) -> 
     begun = time.monotonic()
     held._before_fork(begun + 60)
     assert time.monotonic() < begun + 30
+
+
+def test_the_import_is_light() -> None:
+    """Clients of the registry and of HTTP make up most of it, and most services need one of the two."""
+    heavy = "'confluent_kafka.schema_registry', 'authlib', 'httpx2', 'footlights.registry', 'footlights.posting'"
+    code = f"import sys, footlights; assert not {{{heavy}}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from footlights import registry
-from footlights.registry import Schemas, SchemaUnavailable
+from footlights.registry import Schemas
+from footlights.written import SchemaUnavailable
 
 
 class Silent:

@@ -23,12 +23,12 @@ from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.records import Encoded, Recorder
 from footlights.refusals import CONSENT_CHANGED
-from footlights.registry import SchemaUnavailable
 from footlights.relay import Relay
 from footlights.scrubber import Found, scrub_properties, scrubbed
 from footlights.spool import Limits, Spool, frame_of
 from footlights.subjects import SubjectIds
 from footlights.wires import KafkaWire, producer_config
+from footlights.written import SchemaUnavailable
 
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
 #: Columns of every family; a client fills the others.
