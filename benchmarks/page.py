@@ -16,9 +16,9 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 WHAT = {
     "limit_a": "confluent-kafka, fastavro one by one, numpy windows; no deduplication, no checkpoint",
     "limit_b": "confluent-kafka, our columnar decoder, numpy windows; no deduplication, no checkpoint",
-    "footlights_chain": "the real worker: fetch, decode, deduplicate, all measures, checkpoint, commit; batches of 2,000",
-    "footlights_chain_500": "the same at batches of 500",
-    "footlights_chain_backlog": "the same at batches as a backlog gives them",
+    "footlights_chain": "the real worker: fetch, decode, deduplicate, all measures, checkpoint, commit",
+    "footlights_chain_500": "the same in small batches",
+    "footlights_chain_backlog": "the same in batches as a backlog gives them by itself",
     "light_8_measures": "on a backlog with eight measures of one family, as the peers' programs compute",
     "footlights_with_kpis": "one worker with both stages: the KPI stage included",
     "faust_table": "stock Faust: an agent that decodes Avro and counts in a table",
@@ -33,7 +33,11 @@ def goals(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
     cheaper = results["faust_table"]["cpu_us_per_event"] / chain["cpu_us_per_event"]
     rows, memory = results["sink_fast"]["rows_per_core_s_with_engine"], results["memory_1m_users"]["rss_mib"]
     return [
-        ("chain at most 6 µs an event", f"{chain['cpu_us_per_event']:.2f} µs", chain["cpu_us_per_event"] <= 6),
+        (
+            "chain at most 6 µs an event at batches of 2,000",
+            f"{chain['cpu_us_per_event']:.2f} µs",
+            chain["cpu_us_per_event"] <= 6,
+        ),
         ("chain at most 1.0 × limit A", f"{chain['per_limit_a']:.2f} ×", chain["per_limit_a"] <= 1),
         ("at least 40 times cheaper than stock Faust", f"{cheaper:.0f} times", cheaper >= 40),
         ("eight measures at most 4.0 µs", f"{light['cpu_us_per_event']:.2f} µs", light["cpu_us_per_event"] <= 4),
