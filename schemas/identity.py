@@ -1,7 +1,7 @@
 """Which row is the same record again, in which shard of ids it lies, and which rows stay out of every figure.
 
 In: decoded columns.
-Out: expressions for polars and their twins for ClickHouse.
+Out: expressions for polars or functions of arrays, and their twins for ClickHouse.
 Never: a verdict from anything but stored columns.
 """
 

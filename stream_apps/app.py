@@ -39,7 +39,11 @@ class Stage(Protocol):
 def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
     """The app and its stages; nothing is connected yet."""
     settings = faust_settings(
-        config.bootstrap, config.app_id, config.data_dir, session_timeout_s=config.session_timeout_s
+        config.bootstrap,
+        config.app_id,
+        config.data_dir,
+        session_timeout_s=config.session_timeout_s,
+        max_rows=config.transport.max_rows,
     )
     app = faust.App(**settings)
     configure(app, config.transport)

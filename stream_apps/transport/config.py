@@ -43,7 +43,14 @@ class TransportConfig:
     guard: bool = True
 
 
-def faust_settings(bootstrap: str, app_id: str, datadir: Path, *, session_timeout_s: float = 6.0) -> dict[str, Any]:
+def faust_settings(
+    bootstrap: str,
+    app_id: str,
+    datadir: Path,
+    *,
+    session_timeout_s: float = 6.0,
+    max_rows: int = TransportConfig.max_rows,
+) -> dict[str, Any]:
     """Return the keyword arguments of `faust.App` under which the transport was tested.
 
     A killed worker leaves the group after the session timeout (6 s is the least that brokers accept by default); its
@@ -58,6 +65,8 @@ def faust_settings(bootstrap: str, app_id: str, datadir: Path, *, session_timeou
         Consumer group and prefix of the changelog topics.
     datadir
         Directory of the worker; the memory store keeps nothing there.
+    max_rows
+        See TransportConfig.
     """
     return {
         "id": app_id,
@@ -70,7 +79,7 @@ def faust_settings(bootstrap: str, app_id: str, datadir: Path, *, session_timeou
         "broker_heartbeat_interval": session_timeout_s / 12,
         "broker_rebalance_timeout": session_timeout_s + 2.0,
         "broker_request_timeout": max(20.0, 2 * session_timeout_s),
-        "broker_max_poll_records": TransportConfig.max_rows,
+        "broker_max_poll_records": max_rows,
         "broker_commit_interval": 1.0,
         "broker_commit_livelock_soft_timeout": 86_400.0,
         "stream_processing_timeout": 86_400.0,

@@ -108,7 +108,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
                 return {}
             self._read_by_runs(fetcher)
             records = await self._fetch_records(
-                consumer, cast(set[TP], partitions), timeout=0, max_records=self._owner.config.max_rows
+                consumer, cast(set[TP], partitions), timeout=0, max_records=consumer._max_poll_records
             )
             left = deadline - monotonic()
             if records or left <= 0 or not self._owner.flow_active:
