@@ -83,6 +83,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         # partitions at their end hold it, the others, with data waiting, are not asked for.
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = self._owner.config.fetch_max_wait_ms
+        consumer._fetch_min_bytes = self._owner.config.fetch_min_bytes
         return consumer
 
     @property
