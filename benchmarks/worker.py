@@ -29,7 +29,7 @@ from infra.embedded.tether import tethered
 from infra.migrate import migrate_schemas, migrate_topics
 from infra.polars_environment import POLARS
 from schemas.families import FAMILIES
-from stream_apps.transport.config import TransportConfig
+from stream_apps.transport.config import TransportConfig, quiet_loggers
 
 GROUP = "bench"
 #: Rows between two lines of the meter.
@@ -181,7 +181,6 @@ def main(text: str) -> None:
     import stream_apps.measures as stage
     from stream_apps.app import run
     from stream_apps.config import StreamConfig
-    from stream_apps.transport.config import quiet_loggers
 
     quiet_loggers()
     _metered(stage.MeasuresStage)

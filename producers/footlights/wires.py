@@ -113,7 +113,8 @@ class KafkaWire:
     def __init__(
         self, config: dict[str, Any], schema_registry: str, cache: Path, timeout_s: float, pseudonymise: Pseudonymiser
     ) -> None:
-        from footlights.registry import Schemas  # see there
+        # Heavy, and for this wire alone. Not later: an import on a thread is held for ever in a child forked meanwhile.
+        from footlights.registry import Schemas
 
         self._config, self._pseudonymise = config, pseudonymise
         self.schemas = Schemas(schema_registry, cache, timeout_s)
@@ -160,7 +161,7 @@ class HttpWire:
     helpable = False
 
     def __init__(self, url: str, api_key: str) -> None:
-        from footlights.posting import Poster  # and its HTTP client, which services beside Kafka are spared
+        from footlights.posting import Poster  # as above: it brings the HTTP client
 
         self._url, self._api_key, self._poster = url, api_key, Poster
 
