@@ -113,8 +113,9 @@ def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
     """Latencies under load, the pause of checkpoints, the way to an alert."""
     a_day(held, earlier)
     before = {name: histogram(held, metric) for name, metric in CHECKPOINTS.items()}
-    # A client takes half a second to connect: all of them first, or the load would end before the last canaries are sent.
-    clients = [connected(held, f"canary-{n}") for n in range(canaries)]
+    # Before the load begins, which they must not outlast.
+    at = addresses(held)
+    clients = [connected(held, at, f"canary-{n}") for n in range(canaries)]
     load = subprocess.Popen(
         tethered([*COMMAND, "simulate", "--rate", str(RATE), "--seed", "6",
                   "--events", str(int(RATE * (canaries + 20) * CANARY_S))]),
@@ -124,6 +125,8 @@ def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
     sent = send_canaries(clients)
     if load.poll() is not None:
         raise RuntimeError("the load ended before the last canary was sent")
+    for client in clients:
+        client.close()
     load.wait()
     held.run("wait", "--idle", "--timeout", "240", timeout=260)
     out: dict[str, Any] = {"load_events_per_s": RATE, "canaries": len(sent), "latency_s": latencies(held, sent)}
@@ -134,9 +137,14 @@ def measured(held: Platform, canaries: int, earlier: int) -> dict[str, Any]:
     return out
 
 
-def connected(held: Platform, tenant: str) -> Client:
+def addresses(held: Platform) -> dict[str, Any]:
+    """Where the stack's parts are. Asks in a process of its own, so once for many clients."""
+    found: dict[str, Any] = held.json("status")["addresses"]
+    return found
+
+
+def connected(held: Platform, at: dict[str, Any], tenant: str) -> Client:
     """A service of the stack."""
-    at = held.json("status")["addresses"]
     return Client(
         bootstrap_servers=at["kafka"], schema_registry=at["schema_registry"], source="canary", tenant_id=tenant,
         pseudonym_key=KEY, cache_dir=held.folder / "canary", spool_dir=held.folder / "canary" / tenant, obey_consents=False,
@@ -152,8 +160,6 @@ def send_canaries(clients: list[Client]) -> dict[str, int]:
         client.page("/canary", user_id="canary")
         client.flush(5)
         time.sleep(max(0.0, CANARY_S - (time.monotonic() - began)))
-    for client in clients:
-        client.close()
     return sent
 
 
@@ -178,7 +184,7 @@ def latencies(held: Platform, sent: dict[str, int]) -> dict[str, dict[str, float
 def histogram(held: Platform, metric: str) -> dict[float, float]:
     """How often something took at most so many seconds since the worker's start."""
     buckets: dict[float, float] = {}
-    for url in held.json("status")["addresses"]["metrics"]:
+    for url in addresses(held)["metrics"]:
         for family in text_string_to_metric_families(_get(url)):
             for sample in family.samples:
                 if sample.name == f"{metric}_bucket":
@@ -210,10 +216,10 @@ def alert_after(held: Platform) -> dict[str, float] | None:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(tethered(words), stdout=log, stderr=log)
     try:
-        took = []
+        took, at = [], addresses(held)
         time.sleep(15)
         for number in range(5):
-            with connected(held, f"outage-{number}") as client:
+            with connected(held, at, f"outage-{number}") as client:
                 for n in range(50):
                     client.track("payment_failed", user_id=f"u{n}", order_id=f"o{n}")
                 began = time.monotonic()
@@ -244,7 +250,7 @@ def _get(url: str) -> str:
 
 def recovery(held: Platform) -> dict[str, float]:
     """Seconds from SIGKILL of the only worker to the first point after it, and of its successor from start to recovered state."""
-    with connected(held, "canary-after") as client:
+    with connected(held, addresses(held), "canary-after") as client:
         killed = time.time()
         os.kill(held.processes()["worker-1"]["pid"], signal.SIGKILL)
         client.page("/canary", user_id="canary")
