@@ -53,13 +53,14 @@ class Message(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of the offsets first … last, inclusive."""
+    """Records of the offsets first … last, inclusive; `begun`: an earlier owner may have stored some of their rows."""
 
     topic: str
     partition: int
     first: int
     last: int
     messages: Sequence[Message]
+    begun: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class SinkConfig:
     schema_registry, clickhouse_url
         URLs. The store's user must read and insert.
     flush_rows, flush_bytes, flush_s
-        A partition's batch is cut when any of them is reached.
+        When a partition reaches any of them, batches of all partitions are cut.
     store_text
         Store columns of the privacy class `text`; otherwise they are null.
     metrics_port

@@ -159,6 +159,18 @@ class Materialised:
             f"COMMENT {quoted(doc)}"
         )
 
+    def refill(self, select: str, rows: str) -> str:
+        """The statement that takes rows of its source in again, which is harmless.
+
+        `select` is the view's own query as the store holds it, with the zone that it was made with; `rows` an SQL predicate.
+        """
+        names = ", ".join(c.name for c in self._columns)
+        only = "{" + f"{quoted(f'{DATABASE}.{self.source}')}: {quoted(rows)}" + "}"
+        return (
+            f"INSERT INTO {DATABASE}.{self.target.name} ({names}) SELECT {names} FROM ({select}) "
+            f"SETTINGS additional_table_filters = {only}"
+        )
+
     @property
     def fill(self) -> str:
         """The statement that takes in what its source held before."""

@@ -141,11 +141,11 @@ class Loop:
 
     def _flush(self, consumer: Consumer, now: float) -> None:
         c = self._config
-        while due := [
-            p for p in self._owned.values() if p.due(now, rows=c.flush_rows, size=c.flush_bytes, seconds=c.flush_s)
-        ]:
+        owned = self._owned.values()
+        while any(p.due(now, rows=c.flush_rows, size=c.flush_bytes, seconds=c.flush_s) for p in owned):
             self._patience("read consents", lambda: await_fresh(self._consents))
-            batches = [(p.cut(c.flush_rows), p.seen) for p in due]
+            # What waits goes along: to the store an insert costs much, and a row of it little.
+            batches = [(p.cut(c.flush_rows), p.seen) for p in owned if p.ready]
             self._writer.write(batches, self._owner, self._epochs)
             self._metrics.ids.set(sum(len(p.seen) for p in self._owned.values() if p.seen is not None))
             consumer.commit(

@@ -46,13 +46,15 @@ class Partition:
         self.messages += messages
         self.size += sum(map(len, messages))
 
+    @property
+    def ready(self) -> bool:
+        """Whether a batch can be cut."""
+        return bool(self.messages) and (self.plan is None or (self.messages[-1].offset() or 0) >= self.plan[1])
+
     def due(self, now: float, *, rows: int, size: int, seconds: float) -> bool:
-        """Whether a batch is to be cut."""
-        if not self.messages:
-            return False
-        if self.plan is not None:
-            return (self.messages[-1].offset() or 0) >= self.plan[1]
-        return len(self.messages) >= rows or self.size >= size or now - self.since >= seconds
+        """Whether a batch is to be cut now."""
+        full = self.plan is not None or len(self.messages) >= rows or self.size >= size
+        return self.ready and (full or now - self.since >= seconds)
 
     def cut(self, rows: int) -> Batch:
         """Take a batch out: the planned range, else at most `rows` records."""
@@ -63,7 +65,7 @@ class Partition:
             count = min(rows, len(self.messages))
             first, last = self.messages[0].offset() or 0, self.messages[count - 1].offset() or 0
         taken, self.messages = self.messages[:count], self.messages[count:]
-        self.plan = None
+        begun, self.plan = self.plan is not None, None
         # What is left behind is due at once: `since` stays. Its size is estimated by its share.
         self.size = self.size * len(self.messages) // (count + len(self.messages) or 1)
-        return Batch(self.topic, self.number, first, last, taken)
+        return Batch(self.topic, self.number, first, last, taken, begun)

@@ -22,6 +22,8 @@ INTERNAL_TABLES = {
     "kpi-points": "kpi_points", "dead-letters": "dead_letters", "producer-reports": "producer_reports",
     "sessions": "session_versions",
 }  # fmt: skip
+#: Which batch of which partition brought a row.
+CUT = {"_partition": "UInt16", "_batch_first": "UInt64", "_batch_last": "UInt64"}
 DUPLICATE_COLUMNS = {
     "offset": "UInt64", "message_id": "String", "first_offset": "UInt64", "tenant_id": "String", "source": "String",
     "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "occurred_at_ms": "Int64",
@@ -44,22 +46,23 @@ def table_of(topic: str) -> str:
 
 def lease_sql(places: Iterable[tuple[str, int]], owner: str) -> str:
     """A condition that is true, or raises in the engine when one of the partitions has a newer owner."""
-    checks = [
-        f"ifNull((SELECT argMax(owner, lease) FROM {DATABASE}.leases WHERE topic = {quoted(t)} AND partition = {p}), '')"
-        f" != {quoted(owner)}"
-        for t, p in places
-    ]
-    return f"throwIf({' OR '.join(checks)}, {quoted(FENCED)}) = 0"
+    wanted = sorted({f"({quoted(t)}, {p})" for t, p in places})
+    held = (
+        f"SELECT argMax(owner, lease) AS holder FROM {DATABASE}.leases "
+        f"WHERE (topic, partition) IN ({', '.join(wanted)}) GROUP BY topic, partition"
+    )
+    mine = f"(SELECT countIf(holder = {quoted(owner)}) FROM ({held}))"
+    return f"throwIf({mine} != {len(wanted)}, {quoted(FENCED)}) = 0"
 
 
-def records_sql(topic: str, partition: int, first: int, last: int, *, owner: str, store_text: bool) -> str:
-    """Insert of a topic's decoded records; the data have the schema's columns and `__offset`."""
+def records_sql(topic: str, partitions: Iterable[int], *, owner: str, store_text: bool) -> str:
+    """Insert of a topic's decoded records; the data have the schema's columns, `__offset` and the columns of CUT."""
     record: Record = TOPICS[topic].record
     events = topic in BY_TOPIC
     columns = [_column(f, timed=not events) for f in record.fields]
     values = [_value(f, timed=not events, hidden=events and f.pii == "text" and not store_text) for f in record.fields]
-    columns += ["_topic", "_partition", "_offset", "_batch_first", "_batch_last"]
-    values += [quoted(topic), str(partition), f"toUInt64({OFFSET})", str(first), str(last)]
+    columns += ["_topic", "_offset", *CUT]
+    values += [quoted(topic), f"toUInt64({OFFSET})", *CUT]
     if events:
         columns.append("_excluded")
         values.append(EXCLUDED_SQL)
@@ -68,7 +71,7 @@ def records_sql(topic: str, partition: int, first: int, last: int, *, owner: str
         values.append(SENTIMENT)
     return (
         f"INSERT INTO {DATABASE}.{table_of(topic)} ({', '.join(columns)}) SELECT {', '.join(values)} "
-        f"FROM input({quoted(_structure(record))}) WHERE {lease_sql([(topic, partition)], owner)} FORMAT ArrowStream"
+        f"FROM input({quoted(_structure(record))}) WHERE {lease_sql([(topic, p) for p in partitions], owner)} FORMAT ArrowStream"
     )
 
 
@@ -114,7 +117,7 @@ def batches_sql(places: Iterable[tuple[str, int]], *, owner: str) -> str:
 def _structure(record: Record) -> str:
     fields = [f"`{f.name}` " + (f"Nullable({TYPES[f.kind]})" if f.nullable else TYPES[f.kind]) for f in record.fields]
     derived = [f"{SENTIMENT} Nullable(Int64)"] if record.name == "feedback" else []
-    return ", ".join([*fields, *derived, f"{OFFSET} Int64"])
+    return ", ".join([*fields, *derived, f"{OFFSET} Int64", *(f"{name} {kind}" for name, kind in CUT.items())])
 
 
 def _column(declared: Field, *, timed: bool) -> str:

@@ -13,26 +13,33 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 
+import numpy as np
 import polars as pl
 
-from schemas.avro_batch import SchemaById
+from schemas.avro_batch import OFFSET, SchemaById
 from schemas.consents import Consents
 from schemas.families import BY_TOPIC
+from schemas.identity import shards
 from sinks.batch import Batch, Preparation, Prepared
 from sinks.config import SinkConfig
 from sinks.dedup import SeenIds
 from sinks.failpoints import AFTER_BATCHES, AFTER_INSERT, BEFORE_INSERT, Failpoints
+from sinks.interrupted import refill, standing
 from sinks.past import Past
 from sinks.patience import Patience
 from sinks.positions import QUERY_PREFIX
 from sinks.sink_metrics import SinkMetrics
-from sinks.statements import BATCH_COLUMNS, batches_sql, duplicates_sql, records_sql, refused_sql, withheld_sql
+from sinks.statements import BATCH_COLUMNS, CUT, batches_sql, duplicates_sql, records_sql, refused_sql, withheld_sql
 from sinks.store import Store
 
 #: An insert that touches more months than this is split.
 MAX_MONTHS = 50
 _MONTH_MS = 28 * 86_400_000
 _THREADS = 4
+_KINDS = {"UInt16": pl.UInt16, "UInt64": pl.UInt64}
+
+#: Batches of one topic with the rows that are to be written.
+Group = list[tuple[Batch, pl.DataFrame]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,16 @@ class Writer:
 
     def write(self, batches: list[tuple[Batch, SeenIds | None]], owner: str, epochs: dict[str, str]) -> None:
         """Write batches of different partitions; when it returns, all of them stand."""
+        c = self._config
         prepared = [self._prepared(batch, seen) for batch, seen in batches]
+        left = [(p.batch, self._unwritten(p)) for p in prepared]
         self._failpoint(BEFORE_INSERT)
-        self._all([i for p in prepared for i in self._records(p, owner, epochs)])
+        self._all(
+            [i for group in groups(left, c.flush_rows, c.flush_bytes) for i in self._records(group, owner, epochs)]
+        )
+        for p in prepared:
+            if p.batch.begun:
+                refill(self._store, self._patience, p.batch)
         self._all([i for p in prepared for i in self._asides(p, owner, epochs)])
         self._failpoint(AFTER_INSERT)
         self._all([self._ranges(prepared, owner, epochs)])
@@ -95,17 +109,22 @@ class Writer:
         past = Past(self._store, self._patience, batch.topic, batch.partition, batch.first)
         return self._prepare[batch.topic](batch, seen, past)
 
-    def _records(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
-        batch = prepared.batch
-        if not prepared.rows.height:
-            return
-        sql = records_sql(
-            batch.topic, batch.partition, batch.first, batch.last, owner=owner, store_text=self._config.store_text
-        )
-        pieces = by_months(prepared.rows) if batch.topic in BY_TOPIC else [prepared.rows]
+    def _unwritten(self, prepared: Prepared) -> pl.DataFrame:
+        """The rows without those that an interrupted owner has stored."""
+        batch, rows = prepared.batch, prepared.rows
+        if not batch.begun or not rows.height:
+            return rows
+        held = standing(self._store, self._patience, batch, shards(rows))
+        return rows.filter(pl.Series(~np.isin(rows[OFFSET].to_numpy(), held)))
+
+    def _records(self, group: Group, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
+        topic = group[0][0].topic
+        sql = records_sql(topic, [b.partition for b, _ in group], owner=owner, store_text=self._config.store_text)
+        rows = pl.concat([cut(batch, rows) for batch, rows in group])
+        pieces = by_months(rows) if topic in BY_TOPIC else [rows]
+        token = self._joint_token([batch for batch, _ in group], epochs)
         for number, piece in enumerate(pieces):
-            token = self._token(batch, epochs) + (f":{number}" if len(pieces) > 1 else "")
-            yield Insert(sql, arrow(piece), token, self._name(batch, owner))
+            yield Insert(sql, arrow(piece), f"{token}:{number}", f"{QUERY_PREFIX}{topic}:{owner}")
 
     def _asides(self, prepared: Prepared, owner: str, epochs: dict[str, str]) -> Iterator[Insert]:
         """What is told of records that are not among the events."""
@@ -115,7 +134,8 @@ class Writer:
         ):  # fmt: skip
             if rows:
                 sql = statement(b.topic, b.partition, b.first, b.last, owner=owner)
-                yield Insert(sql, json_lines(rows), self._token(b, epochs), self._name(b, owner))
+                name = f"{QUERY_PREFIX}{b.topic}:{b.partition}:{owner}"
+                yield Insert(sql, json_lines(rows), self._token(b, epochs), name)
 
     def _ranges(self, prepared: list[Prepared], owner: str, epochs: dict[str, str]) -> Insert:
         lines = []
@@ -131,8 +151,7 @@ class Writer:
             }
             lines.append({name: line.get(name, {}) for name in BATCH_COLUMNS})
         sql = batches_sql([(p.batch.topic, p.batch.partition) for p in prepared], owner=owner)
-        tokens = "|".join(self._token(p.batch, epochs) for p in prepared)
-        token = hashlib.sha256(tokens.encode()).hexdigest()
+        token = self._joint_token([p.batch for p in prepared], epochs)
         return Insert(sql, json_lines(lines), token, f"{QUERY_PREFIX}batches:{owner}")
 
     def _epoch(self, topic: str, epochs: dict[str, str]) -> str:
@@ -141,9 +160,8 @@ class Writer:
     def _token(self, batch: Batch, epochs: dict[str, str]) -> str:
         return f"{self._epoch(batch.topic, epochs)}:{batch.topic}:{batch.partition}:{batch.first}-{batch.last}"
 
-    @staticmethod
-    def _name(batch: Batch, owner: str) -> str:
-        return f"{QUERY_PREFIX}{batch.topic}:{batch.partition}:{owner}"
+    def _joint_token(self, batches: list[Batch], epochs: dict[str, str]) -> str:
+        return hashlib.sha256("|".join(self._token(b, epochs) for b in batches).encode()).hexdigest()
 
     def _count(self, prepared: Prepared) -> None:
         topic = prepared.batch.topic
@@ -151,6 +169,29 @@ class Writer:
             if outcome != "sequences" and counted:
                 self._metrics.records.labels(topic, outcome).inc(sum(counted.values()))
         self._metrics.position.labels(topic, str(prepared.batch.partition)).set(prepared.batch.last + 1)
+
+
+def groups(left: list[tuple[Batch, pl.DataFrame]], limit: int, size: int) -> Iterator[Group]:
+    """Batches of one topic for one insert: at most `limit` rows and `size` bytes, or one batch; empty ones left out."""
+    group: Group = []
+    rows = held = 0
+    for batch, frame in sorted(left, key=lambda of: (of[0].topic, of[0].partition)):
+        if not frame.height:
+            continue
+        bytes_ = int(frame.estimated_size())
+        if group and (batch.topic != group[0][0].topic or rows + frame.height > limit or held + bytes_ > size):
+            yield group
+            group, rows, held = [], 0, 0
+        group.append((batch, frame))
+        rows, held = rows + frame.height, held + bytes_
+    if group:
+        yield group
+
+
+def cut(batch: Batch, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with what says which batch they came in."""
+    told = (batch.partition, batch.first, batch.last)
+    return rows.with_columns(pl.lit(v, dtype=_KINDS[CUT[name]]).alias(name) for name, v in zip(CUT, told, strict=True))
 
 
 def arrow(rows: pl.DataFrame) -> bytes:
