@@ -7,6 +7,7 @@ Never: a point before its checkpoint, or a committed offset of `measures` while 
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -53,6 +54,8 @@ SOURCE, TARGET = TOPICS["measures"], TOPICS["kpi-points"]
 #: Fields of a point's key.
 POINT_KEY = ("tenant_id", "kpi", "window", "by")
 QUIET_S = 1.2
+#: Shares of a checkpoint's interval: within the first comes what a worker tells, and two begin at least the second apart.
+SETTLING, APART = 0.2, 0.75
 
 PARTIALS = Counter("footlights_kpi_partials_total", "Records of the measures topic read.", ["kind"])
 POINTS = Counter("footlights_kpi_points_total", "Points published.", ["window", "final"])
@@ -91,6 +94,7 @@ class KpisStage:
         self._batch: RecordBatch | None = None
         self._acks: deque[tuple[int, Callable[[], Awaitable[Any]]]] = deque()
         self._news_at, self._fresh, self._draining = 0.0, False, False
+        self._news, self._began = asyncio.Event(), 0.0
         self._writer: RecordWriter | None = None
         self._lock = asyncio.Lock()
 
@@ -160,6 +164,7 @@ class KpisStage:
             PARTIALS.labels(row["kind"]).inc()
             if row["kind"] != HEAD:
                 self._news_at = time.monotonic()
+                self._news.set()
         COLD.inc(stage.contributions.cold)
         stage.contributions.cold = 0
         self._batch, self._fresh = batch, True
@@ -168,15 +173,24 @@ class KpisStage:
     # -- checkpoints
 
     async def keep_checkpoints(self) -> None:
-        """Evaluate, store and publish once a second, until cancelled."""
+        """Evaluate, store and publish once a second, soon after a worker has told what it counted, until cancelled."""
         with crashing("kpi checkpoints"):
             schema_id = await self._schemas.id_of(TARGET.subject, TARGET.record.text)
             self._writer = RecordWriter(TARGET, schema_id, *POINT_KEY)
             while True:
-                await asyncio.sleep(self._config.checkpoint_s)
+                await self._next()
                 if not self._draining:
                     async with self._lock:
                         await self._write(self._writer)
+
+    async def _next(self) -> None:
+        """Wait for the next checkpoint."""
+        every, began = self._config.checkpoint_s, self._began
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), every)
+            await asyncio.sleep(max(SETTLING * every, began + APART * every - time.monotonic()))
+        self._news.clear()
+        self._began = time.monotonic()
 
     async def drain(self) -> None:
         """Take no more batches; store and publish what is due."""
@@ -251,6 +265,7 @@ def attach(app: AppT, config: StreamConfig) -> KpisStage:
     async def consume(stream: Any) -> None:
         await stage.consume(stream)
 
-    app.agent(batch_topic(app, SOURCE.name), name="kpis")(consume)
+    # Workers tell of many rows at once: there is nothing to gain from waiting for more.
+    app.agent(batch_topic(app, SOURCE.name, max_wait_ms=0), name="kpis")(consume)
     app.task(stage.keep_checkpoints)
     return stage

@@ -8,6 +8,7 @@ Never: an exception that leaves an agent, a batch acked before its checkpoint, a
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -79,7 +80,7 @@ class MeasuresStage:
         )
         self._checkpoints: Checkpoints | None = None
         self._full, self._written = asyncio.Event(), asyncio.Event()
-        self._draining = False
+        self._draining, self._all_at = False, 0.0
 
     # -- start and end
 
@@ -110,18 +111,30 @@ class MeasuresStage:
             self._checkpoints = await self._checkpointer()
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._full.wait(), self._config.checkpoint_s / 4)
+                    await asyncio.wait_for(self._full.wait(), self._pause(time.monotonic()))
                 self._full.clear()
                 now = time.monotonic()
-                await self._checkpoints.write(partial(self._due, now))
+                await self._checkpoints.write(self._due(now))
                 self._written.set()
                 if self._holdings.ready and not self._draining:
                     await self._checkpoints.tell_heads(HEARTBEAT_S, now)
                     await self._stop_when_tripped(self._checkpoints)
 
-    def _due(self, now: float, held: Held) -> bool:
-        limit = self._config.checkpoint_rows
-        return held.partition.waiting >= limit or now - held.flushed_at >= self._config.checkpoint_s
+    def _pause(self, now: float) -> float:
+        """Seconds until partitions are looked at: at the end of the interval, and four times in it."""
+        every = self._config.checkpoint_s
+        return min(max(self._all_at + every - now, 0.0), every / 4)
+
+    def _due(self, now: float) -> Callable[[Held], bool]:
+        """Which partitions to store: once in an interval all, between whiles those that are full or had nothing for as long.
+
+        One large checkpoint costs less than many small ones, and the KPI stage can take it as one.
+        """
+        rows, every = self._config.checkpoint_rows, self._config.checkpoint_s
+        if now - self._all_at >= every:
+            self._all_at = now
+            return lambda _: True
+        return lambda held: held.partition.waiting >= rows or now - held.flushed_at >= every
 
     async def _stop_when_tripped(self, checkpoints: Checkpoints) -> None:
         """Stop for good, after what led to it is stored: the next start must know, and a release must not meet it again."""
