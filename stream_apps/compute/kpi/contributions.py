@@ -26,6 +26,7 @@ HOT_BUCKETS = 6_000
 #: A day longer than the measures stage keeps its own part of a bucket, so that none of its records meets a bucket given up here.
 KEPT_MS = {level: keep_ms + DAY_MS for level, keep_ms in KEEP_MS.items()}
 Group = tuple[str, tuple[str, ...]]  # family, dimensions
+Reach = tuple[str, int, str]  # family, level, tenant
 
 
 class Changes:
@@ -52,7 +53,7 @@ class Contributions:
         self,
         records: Records,
         generation: int,
-        newest: dict[tuple[str, int, str], int] | None = None,
+        newest: dict[Reach, int] | None = None,
         swept: Swept | None = None,
     ) -> None:
         self._records, self._generation = records, generation
@@ -62,7 +63,9 @@ class Contributions:
         self.written: dict[tuple[int, int, str, str], Record] = {}
         self.superseded: list[tuple[tuple[int, int, str, str], int]] = []
         #: (family, level, tenant) to the greatest bucket that holds a row.
-        self.newest: dict[tuple[str, int, str], int] = newest or {}
+        self.newest: dict[Reach, int] = newest or {}
+        #: What `newest` said at the last evaluation, of those that have grown since; None when it said nothing.
+        self.grown: dict[Reach, int | None] = {}
         #: Buckets that were given up, and how many records came for them all the same.
         self.swept, self.cold = Swept() if swept is None else swept, 0
 
@@ -147,7 +150,10 @@ class Contributions:
                     key = key_of(dims)
                     self.changes.mark(level, (family, part.by), key, bucket)
                     place = (family, level, key[0])
-                    self.newest[place] = max(self.newest.get(place, bucket), bucket)
+                    known = self.newest.get(place)
+                    if known is None or bucket > known:
+                        self.grown.setdefault(place, known)
+                        self.newest[place] = bucket
 
     def _unite(self, cells: Cells, level: int, bucket: int, partial: dict[str, Any], closed: bool) -> None:
         part, family = unpack_sketch(partial["body"]), partial["family"]

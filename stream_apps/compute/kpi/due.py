@@ -18,7 +18,6 @@ from stream_apps.compute.kpi.contributions import Changes, Contributions
 from stream_apps.compute.kpi.published import Published, Series
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Reach = tuple[tuple[str, ...], int, str]  # families, level, tenant
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,26 @@ def tasks(kpis: Iterable[Kpi] = tuple(KPIS.values())) -> list[Task]:
 class Due:
     """Finds the windows of one evaluation.
 
-    `done` is the greatest bucket up to which all windows of a reach were published; windows between it and the greatest bucket
-    came into being since, though their own buckets may not have changed.
+    Its cost goes with what changed and what closes, and not with the tenants and series that there are.
     """
 
-    def __init__(self, contributions: Contributions, published: Published, done: dict[Reach, int]) -> None:
-        self._contributions, self._published, self._done = contributions, published, done
-        self._spans: dict[tuple[Any, ...], dict[tuple[str, ...], int]] = {}
+    def __init__(self, contributions: Contributions, published: Published) -> None:
+        self._contributions, self._published = contributions, published
+        self._spans: dict[tuple[Any, ...], dict[str, dict[tuple[str, ...], int]]] = {}
+        self._grown: dict[tuple[str, int], list[str]] = {}
+        for family, level, tenant in contributions.grown:
+            self._grown.setdefault((family, level), []).append(tenant)
 
     def newest(self, kpi: Kpi, level: int, tenant: str) -> int | None:
         """Greatest bucket with a row in the KPI's families, for a tenant."""
         newest = self._contributions.newest
         return max((newest[f, level, tenant] for f in kpi.families if (f, level, tenant) in newest), default=None)
+
+    def done(self, kpi: Kpi, level: int, tenant: str) -> int | None:
+        """The same at the last evaluation: windows between the two came into being, changed buckets or not."""
+        newest, grown = self._contributions.newest, self._contributions.grown
+        held = (grown.get((f, level, tenant), newest.get((f, level, tenant))) for f in kpi.families)
+        return max((bucket for bucket in held if bucket is not None), default=None)
 
     def candidates(
         self, task: Task, changes: Changes, left: dict[Series, Array], limit: int | None
@@ -67,8 +74,8 @@ class Due:
         for series, lasts in left.items():
             found.setdefault(series.key, []).append(lasts)
         if limit is not None:
-            for key, lasts in self._closing(task, limit):
-                found.setdefault(key, []).append(lasts)
+            for key, closing in self._published.closing(task.kpi.name, task.window.name, task.by, limit).items():
+                found.setdefault(key, []).append(np.array(closing, np.int64))
         out = {}
         for key, parts in found.items():
             newest = self.newest(task.kpi, task.window.level, key[0])
@@ -81,38 +88,29 @@ class Due:
             out[key] = lasts
         return out
 
-    def _closing(self, task: Task, limit: int) -> Iterable[tuple[tuple[str, ...], Array]]:
-        for series, windows in self._published.open.items():
-            if (series.kpi, series.window, series.by) == (task.kpi.name, task.window.name, task.by):
-                closing = [w for w in windows if w <= limit]
-                if closing:
-                    yield series.key, np.array(closing, np.int64)
-
     def _come_into_being(self, task: Task) -> Iterable[tuple[tuple[str, ...], Array]]:
         level, length = task.window.level, task.window.length
         if length == 1:
             return
-        for (families, at, tenant), done in self._done.items():
-            if families != task.kpi.families or at != level:
+        for tenant in {t for family in task.kpi.families for t in self._grown.get((family, level), ())}:
+            newest, done = self.newest(task.kpi, level, tenant), self.done(task.kpi, level, tenant)
+            if newest is None or done is None or newest <= done:
                 continue
-            newest = self.newest(task.kpi, level, tenant)
-            if newest is None or newest <= done:
-                continue
-            for key, last in self._last_rows(task, done, length).items():
+            for key, last in self._last_rows(task, done, length).get(tenant, {}).items():
                 end = min(task.window.reach(newest), last + length - 1)
-                if key[0] == tenant and end > done:
+                if end > done:
                     yield key, np.arange(done + 1, end + 1)
 
-    def _last_rows(self, task: Task, done: int, length: int) -> dict[tuple[str, ...], int]:
-        """Greatest bucket with a row of each key, in the `length - 1` buckets up to `done`."""
+    def _last_rows(self, task: Task, done: int, length: int) -> dict[str, dict[tuple[str, ...], int]]:
+        """Greatest bucket with a row of each key, by tenant, in the `length - 1` buckets up to `done`."""
         place = (task.kpi.families, task.by, task.window.level, done, length)
         if place not in self._spans:
-            last: dict[tuple[str, ...], int] = {}
+            last: dict[str, dict[tuple[str, ...], int]] = {}
             span = self._contributions.span(task.window.level, done - length + 2, done)
             for bucket in sorted(span):
                 for family in task.kpi.families:
                     for key in span[bucket].rows.get((family, task.by), ()):
-                        last[key] = bucket
+                        last.setdefault(key[0], {})[key] = bucket
             self._spans[place] = last
         return self._spans[place]
 

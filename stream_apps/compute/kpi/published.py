@@ -7,6 +7,7 @@ Never: a revision that is given twice for different values.
 
 import math
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
@@ -23,6 +24,8 @@ CHUNK = 64
 #: HELD is final too: a restatement gave the value, and what the stage itself holds of the window gives another one.
 NONE, OPEN, FINAL, HELD = 0, 1, 2, 3
 _NULL = float("nan")
+Dims = tuple[str, ...]
+Kind = tuple[str, str, Dims]
 
 
 @dataclass(frozen=True)
@@ -103,16 +106,15 @@ class Published:
         self._chunks: dict[tuple[Series, int], Chunk] = {}
         self._levels: dict[tuple[Series, int], int] = {}
         self._changed: set[tuple[Series, int]] = set()
-        #: Windows whose last point was not final, by series.
-        self.open: dict[Series, set[int]] = {}
+        #: Keys of the series whose last point of a window was not final: by KPI, window and dimensions, then by the window.
+        self._open: dict[Kind, dict[int, set[Dims]]] = {}
         for record in {r.key: r for _, r in records.all() if r.kind == POINTS}.values():
             newest = next(r for r in records.of(record.level, record.bucket) if r.key == record.key)
             series = Series.parse(record.piece)
             chunk = self._chunks[series, record.bucket] = Chunk.unpacked(newest.body)
             self._levels[series, record.bucket] = record.level
-            held = (np.flatnonzero(chunk.status == OPEN) + record.bucket * CHUNK).tolist()
-            if held:
-                self.open.setdefault(series, set()).update(held)
+            for window in (np.flatnonzero(chunk.status == OPEN) + record.bucket * CHUNK).tolist():
+                self._opened(series, window)
 
     def of(self, series: Series, window: int) -> State:
         """What was published of a window, named by its last bucket."""
@@ -134,9 +136,30 @@ class Published:
         chunk.version[at] = state.version
         self._changed.add(place)
         if state.status == OPEN:
-            self.open.setdefault(series, set()).add(window)
-        elif series in self.open:
-            self.open[series].discard(window)
+            self._opened(series, window)
+        else:
+            self._no_longer_open(series, [window])
+
+    def closing(self, kpi: str, window: str, by: tuple[str, ...], limit: int) -> dict[Dims, list[int]]:
+        """The open windows up to `limit`, by the key of their series."""
+        found: dict[Dims, list[int]] = {}
+        held = self._open.get((kpi, window, by), {})
+        for last in [w for w in held if w <= limit]:
+            for key in held[last]:
+                found.setdefault(key, []).append(last)
+        return found
+
+    def _opened(self, series: Series, window: int) -> None:
+        kind = series.kpi, series.window, series.by
+        self._open.setdefault(kind, {}).setdefault(window, set()).add(series.key)
+
+    def _no_longer_open(self, series: Series, windows: Iterable[int]) -> None:
+        held = self._open.get((series.kpi, series.window, series.by), {})
+        for window in windows:
+            if window in held:
+                held[window].discard(series.key)
+                if not held[window]:
+                    del held[window]
 
     def sweep(self, records: Records, before_ms: dict[int, int]) -> list[tuple[Key, int]]:
         """Forget the chunks unchanged since `before_ms` of their level none of whose windows has a bucket that is still held.
@@ -155,8 +178,7 @@ class Published:
                 continue
             self._chunks.pop(place, None)
             self._levels.pop(place, None)
-            if series in self.open:
-                self.open[series].difference_update(range(first, first + CHUNK))
+            self._no_longer_open(series, range(first, first + CHUNK))
             gone.append((record.key, generation))
         return gone
 

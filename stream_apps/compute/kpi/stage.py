@@ -25,8 +25,8 @@ from schemas.partials import HEAD, HEAD_LEVEL, RESTATEMENT, Restatement, pack_he
 from schemas.rollup import evaluate
 from schemas.windows import WINDOWS, bucket_of, bucket_start_ms
 from stream_apps.compute.kpi.causes import Causes, cause_text, reason_of
-from stream_apps.compute.kpi.contributions import KEPT_MS, Changes, Contributions
-from stream_apps.compute.kpi.due import Due, Reach, Task, runs, tasks
+from stream_apps.compute.kpi.contributions import KEPT_MS, Changes, Contributions, Reach
+from stream_apps.compute.kpi.due import Due, Task, runs, tasks
 from stream_apps.compute.kpi.points import Point, Publisher, Told, point_of
 from stream_apps.compute.kpi.published import FINAL, HELD, NONE, OPEN, Published, Series, State
 from stream_apps.compute.kpi.restatements import Requests, outcome, series_of, settled
@@ -37,6 +37,7 @@ from stream_apps.compute.swept import EVERY_MS, Swept
 Array = np.ndarray[Any, np.dtype[Any]]
 PENDING, SOURCE = "pending", "source"
 PENDING_BUCKET = 1
+_ZSTD = zstandard.MAGIC_NUMBER.to_bytes(4, "little")
 PIECE_POINTS = 1_000
 RUN = 256
 OVERDUE_MS = 5_000
@@ -84,17 +85,21 @@ class KpiStage:
     def __post_init__(self) -> None:
         self._tasks = tasks(self.kpis)
         self._watermarks = Watermarks()
-        self._done: dict[Reach, int] = {}
         self._number = 0
-        newest: dict[tuple[str, int, str], int] = {}
+        newest: dict[Reach, int] = {}
+        unclean: dict[Reach, int | None] = {}
         swept, stored = Swept(), self.records.head()
         if stored is not None:
-            self.offset, self.clean_offset, self._number, newest_rows, done_rows, dumped = msgpack.unpackb(stored.body)
+            self.offset, self.clean_offset, self._number, newest_rows, done_rows, dumped = _unpack_head(stored.body)
             swept = Swept(dumped)
             newest = {(f, level, tenant): b for f, level, tenant, b in newest_rows}
-            self._done = {(tuple(fs), level, tenant): b for fs, level, tenant, b in done_rows}
-        self._clean_done = dict(self._done)
+            for families, level, tenant, done in done_rows:
+                if len(families) == 1 and done != newest.get((families[0], level, tenant)):
+                    unclean[families[0], level, tenant] = done
         self.contributions = Contributions(self.records, self.generation, newest, swept)
+        self.contributions.grown = unclean
+        #: As `grown`, since the last evaluation that left no window to be looked at.
+        self._unclean: dict[Reach, int | None] = {}
         self.published = Published(self.records)
         for record in self.records.of(HEAD_LEVEL, 0):
             if record.kind == SOURCE:
@@ -173,7 +178,7 @@ class KpiStage:
         changes, self.contributions.changes = self.contributions.changes, Changes()
         overdue = self._full or (self._left_since_ms is not None and now_ms - self._left_since_ms >= OVERDUE_MS)
         self._turn, self._full = self._turn + 1, False
-        due, before = Due(self.contributions, self.published, self._done), len(self._points)
+        due, before = Due(self.contributions, self.published), len(self._points)
         left: dict[Task, dict[Series, Array]] = {}
         at = self._turn % len(self._tasks)  # another one is first each time, so that none waits for ever
         for task in self._tasks[at:] + self._tasks[:at]:
@@ -204,19 +209,10 @@ class KpiStage:
             self._left_since_ms = None
         else:
             self._left_since_ms, self.clean_offset = None, self.read_offset
-        self._reached(due)
-        if not left:
-            self._clean_done = dict(self._done)
+        self._unclean = {**self.contributions.grown, **self._unclean} if left else {}
+        self.contributions.grown = {}
         self.contributions.evict()
         return len(self._points) - before + answered
-
-    def _reached(self, due: Due) -> None:
-        for task in self._tasks:
-            tenants = {t for f, level, t in self.contributions.newest if level == task.window.level}
-            for tenant in tenants:
-                newest = due.newest(task.kpi, task.window.level, tenant)
-                if newest is not None:
-                    self._done[task.kpi.families, task.window.level, tenant] = newest
 
     def _look(self, task: Task, series: Series, first: int, last: int, limit: int | None, now_ms: int) -> None:
         """Evaluate the windows first … last of a series and make points of those that changed."""
@@ -299,9 +295,9 @@ class KpiStage:
         chunks = self.published.flush(self.offset, now_ms)
         heads, self._heads = list(self._heads.values()), {}
         newest = [[*place, b] for place, b in self.contributions.newest.items()]
-        done = [[*reach, b] for reach, b in self._clean_done.items()]
+        done = [[[f], level, t, b] for (f, level, t), b in {**self.contributions.grown, **self._unclean}.items()]
         swept = self.contributions.swept.dump()
-        body = msgpack.packb([self.offset, self.clean_offset, self._number, newest, done, swept])
+        body = _pack_head([self.offset, self.clean_offset, self._number, newest, done, swept])
         head = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, now_ms, body)
         for record in (*pending, *chunks, *heads, head):
             superseded += self.records.put(self.generation, record)
@@ -325,6 +321,16 @@ class KpiStage:
     def watermark_ms(self, families: tuple[str, ...]) -> int | None:
         """Watermark of families."""
         return self._watermarks.of(families)
+
+
+def _pack_head(values: list[Any]) -> bytes:
+    """The head has a row for each tenant, level and family; uncompressed, 1,700 tenants would exceed what a broker takes."""
+    return zstandard.compress(msgpack.packb(values), 1)
+
+
+def _unpack_head(body: bytes) -> Any:
+    """Inverse of `_pack_head`; heads of the first releases are not compressed."""
+    return msgpack.unpackb(zstandard.decompress(body) if body.startswith(_ZSTD) else body)
 
 
 def _pack(points: list[Point]) -> bytes:
