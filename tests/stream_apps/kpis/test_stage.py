@@ -1,7 +1,9 @@
 """When windows open, close and are restated, and how far event time is complete."""
 
+from dataclasses import replace
 from typing import Any
 
+import msgpack
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from schemas.identity import DISORDER_MS
 from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, AdditivePart, Head, pack_additive, pack_head
 from schemas.windows import MINUTE
 from stream_apps.compute.kpi.points import Point
-from stream_apps.compute.kpi.stage import KpiStage
+from stream_apps.compute.kpi.stage import KpiStage, _unpack_head
 from stream_apps.compute.kpi.watermarks import Watermarks
 from stream_apps.compute.records import Records
 
@@ -198,3 +200,25 @@ def test_hours_end_on_multiples_of_five_minutes_and_days_rolling_on_hours() -> N
         if (p["kpi"], p["window"]) == ("tickets_sold", "1h")
     ]
     assert hours == [(START + 5, 5.0), (START + 10, 6.0)]
+
+
+@pytest.mark.parametrize("first_release", [True, False])
+def test_how_far_windows_were_told_survives(first_release: bool) -> None:
+    """A stage that ends while windows wait finds them again; heads of the first releases say so for each KPI's families."""
+    driver = Driver()
+    driver.feed(tickets(0, START, 2), head(0, START + 0.5))
+    driver.feed(
+        tickets(1, START - 1, 5), tickets(2, START + 2, 3)
+    )  # two windows, of which only the newest is told at once
+    stored = driver.records.head()
+    assert stored is not None
+    values = _unpack_head(stored.body)
+    assert values[4] == [[["commerce"], MINUTE, "default", START]]
+    kept = Records()
+    if first_release:
+        values[4].append([["account", "commerce"], MINUTE, "default", START])
+        stored = replace(stored, body=msgpack.packb(values))
+    kept.put(1, stored)
+    again = KpiStage(kept, 2).contributions
+    assert again.newest == {("commerce", MINUTE, "default"): START + 2}
+    assert again.grown == {("commerce", MINUTE, "default"): START}
