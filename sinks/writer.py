@@ -175,7 +175,8 @@ def groups(left: list[tuple[Batch, pl.DataFrame]], limit: int, size: int) -> Ite
     """Batches of one topic for one insert: at most `limit` rows and `size` bytes, or one batch; empty ones left out."""
     group: Group = []
     rows = held = 0
-    for batch, frame in sorted(left, key=lambda of: (of[0].topic, of[0].partition)):
+    # Figures before events: somebody waits for them, and inserts run a few at a time.
+    for batch, frame in sorted(left, key=lambda of: (of[0].topic in BY_TOPIC, of[0].topic, of[0].partition)):
         if not frame.height:
             continue
         bytes_ = int(frame.estimated_size())
