@@ -146,6 +146,12 @@ def _service(found: dict[str, Any]) -> list[str]:
         "|---|---|---|",
         *(f"| {n} | {r['us']:.2f} | {r['rss_mib']:.0f} |" for n, r in found["by_measures"].items()),
         "",
+        "An evaluation of the KPI stage, when one of its tenants has news (median of twenty), and the head that is stored with it:",
+        "",
+        "| tenants | ms | stored head, bytes |",
+        "|---|---|---|",
+        *(f"| {int(n):,} | {r['ms']:.1f} | {r['head_bytes']:,} |" for n, r in found["by_tenants"].items()),
+        "",
     ]
 
 

@@ -1,6 +1,6 @@
 """`make bench-service`: how long things take in a whole stack under load, and what more users and measures cost.
 
-In: `python -m benchmarks.service [--quick] [--only latency|growth|recovery]`.
+In: `python -m benchmarks.service [--quick] [--only latency|growth|tenants|recovery]`.
 Out: benchmarks/service.json; its section of docs/benchmarks.md.
 Never: a percentile of fewer than a hundred canaries, but in --quick.
 
@@ -29,6 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.broker import broker
 from benchmarks.page import write_page
+from benchmarks.tenants import evaluation
 from benchmarks.worker import registry, run_worker
 from infra.embedded.ports import free_port
 from infra.embedded.tether import tethered
@@ -37,11 +38,12 @@ from tests.torture.platform import COMMAND, Platform
 KEY = "b" * 32
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "service.json"
-PARTS = ("latency", "growth", "recovery")
+PARTS = ("latency", "growth", "tenants", "recovery")
 RATE, CANARIES, CANARY_S = 2_000, 150, 0.8
 #: Events of one day, published before in compressed time.
 EARLIER, NOMINAL_RATE, DAY_S = 120_000, 100, 86_400
 USERS, MEASURES, GROWTH_EVENTS = (10_000, 100_000, 1_000_000, 10_000_000), (10, 30, 60, 120), 150_000
+TENANTS = (10, 100, 1_000)
 SETTINGS = {
     "FOOTLIGHTS_WORKERS": "1", "FOOTLIGHTS_PSEUDONYM_KEY": KEY
 }  # fmt: skip
@@ -76,6 +78,8 @@ def main() -> int:
             found |= growth(
                 USERS[:2] if quick else USERS, MEASURES[:2] if quick else MEASURES, 30_000 if quick else GROWTH_EVENTS
             )
+        elif part == "tenants":
+            found["by_tenants"] = {str(n): evaluation(n) for n in (TENANTS[:2] if quick else TENANTS)}
         else:
             found["recovery"] = stack(lambda held: recovered(held, earlier))
     print(json.dumps(found, indent=2))
