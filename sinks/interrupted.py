@@ -8,6 +8,8 @@ An insert holds rows of several partitions, and these may have different owners 
 again, by whose token the store would know it; what stands is looked up instead, and only the rest is written.
 """
 
+from functools import partial
+
 import numpy as np
 
 from sinks.batch import Batch
@@ -25,7 +27,7 @@ def standing(store: Store, patience: Patience, batch: Batch, shards: Array) -> A
         f"SELECT _offset FROM {DATABASE}.{table_of(batch.topic)} WHERE {_rows(batch)} "
         f"AND _shard BETWEEN {shards.min()} AND {shards.max()}"
     )
-    return np.frombuffer(patience("look for rows that stand", lambda: store.binary(sql)), "<u8")
+    return np.frombuffer(patience("look for rows that stand", partial(store.binary, sql)), "<u8")
 
 
 def refill(store: Store, patience: Patience, batch: Batch) -> None:
@@ -34,9 +36,8 @@ def refill(store: Store, patience: Patience, batch: Batch) -> None:
         if view.source != table_of(batch.topic):
             continue
         held = f"SELECT as_select FROM system.tables WHERE database = {quoted(DATABASE)} AND name = {quoted(view.name)}"
-        for (select,) in patience("read a view", lambda held=held: store.rows(held)):  # type: ignore[misc]
-            sql = view.refill(select, _rows(batch))
-            patience("fill a daily table", lambda sql=sql: store.command(sql))  # type: ignore[misc]
+        for (select,) in patience("read a view", partial(store.rows, held)):
+            patience("fill a daily table", partial(store.command, view.refill(select, _rows(batch))))
 
 
 def _rows(batch: Batch) -> str:

@@ -7,6 +7,7 @@ Never: a row of the batch itself or of a later one, so that a batch that is writ
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class Past:
     def _matching(self, columns: str, among: str, what: str, wanted: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         for listed in pieces(wanted):
             sql = f"SELECT {columns} FROM {among} AND {what} IN ({', '.join(listed)})"
-            for row in self._patience("look ids up", lambda sql=sql: self._store.rows(sql)):  # type: ignore[misc]
+            for row in self._patience("look ids up", partial(self._store.rows, sql)):
                 yield tuple(row)
 
 

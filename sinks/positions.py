@@ -8,6 +8,7 @@ Never: a position that was read while a predecessor's insert was still running.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -63,7 +64,7 @@ LEFT JOIN (
         if time.monotonic() > deadline:
             log.warning("sink_kills_inserts_of_predecessor", count=len(running))
             ids = ", ".join(quoted(i) for i in running)
-            patience("kill inserts", lambda ids=ids: store.command(f"KILL QUERY WHERE query_id IN ({ids}) ASYNC"))  # type: ignore[misc]
+            patience("kill inserts", partial(store.command, f"KILL QUERY WHERE query_id IN ({ids}) ASYNC"))
             deadline = time.monotonic() + WAIT_S
         time.sleep(_POLL_S)
         running &= patience("look for running inserts", lambda: _running(store, owner))

@@ -90,7 +90,7 @@ class KpiStage:
         unclean: dict[Reach, int | None] = {}
         swept, stored = Swept(), self.records.head()
         if stored is not None:
-            self.offset, self.clean_offset, self._number, newest_rows, done_rows, dumped = _unpack_head(stored.body)
+            self.offset, self.clean_offset, self._number, newest_rows, done_rows, dumped = _unpack(stored.body)
             swept = Swept(dumped)
             newest = {(f, level, tenant): b for f, level, tenant, b in newest_rows}
             for families, level, tenant, done in done_rows:
@@ -123,7 +123,7 @@ class KpiStage:
         restored = self.offset
         for generation, record in sorted(held, key=lambda gr: gr[1].piece):
             if (generation, record.offset) == newest:
-                self.recovered += msgpack.unpackb(zstandard.decompress(record.body))
+                self.recovered += _unpack(record.body)
         for point in self.recovered:
             restored = max(restored, point["source_offset"])
             kpi, window = KPIS.get(point["kpi"]), WINDOWS[point["window"]]
@@ -297,7 +297,7 @@ class KpiStage:
         newest = [[*place, b] for place, b in self.contributions.newest.items()]
         done = [[[f], level, t, b] for (f, level, t), b in {**self.contributions.grown, **self._unclean}.items()]
         swept = self.contributions.swept.dump()
-        body = _pack_head([self.offset, self.clean_offset, self._number, newest, done, swept])
+        body = _pack([self.offset, self.clean_offset, self._number, newest, done, swept])
         head = Record(HEAD_LEVEL, 0, HEAD, "", self.offset, now_ms, body)
         for record in (*pending, *chunks, *heads, head):
             superseded += self.records.put(self.generation, record)
@@ -323,18 +323,14 @@ class KpiStage:
         return self._watermarks.of(families)
 
 
-def _pack_head(values: list[Any]) -> bytes:
-    """The head has a row for each tenant, level and family; uncompressed, 1,700 tenants would exceed what a broker takes."""
+def _pack(values: list[Any]) -> bytes:
+    """Points, or a head, whose rows of each tenant, level and family a broker would not take uncompressed from 1,700 tenants on."""
     return zstandard.compress(msgpack.packb(values), 1)
 
 
-def _unpack_head(body: bytes) -> Any:
-    """Inverse of `_pack_head`; heads of the first releases are not compressed."""
+def _unpack(body: bytes) -> Any:
+    """Inverse of `_pack`; heads of the first releases are not compressed."""
     return msgpack.unpackb(zstandard.decompress(body) if body.startswith(_ZSTD) else body)
-
-
-def _pack(points: list[Point]) -> bytes:
-    return zstandard.compress(msgpack.packb(points), 1)
 
 
 def _dimensions(kpi: Kpi, point: Point) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -11,7 +11,7 @@ from schemas.identity import DISORDER_MS
 from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, AdditivePart, Head, pack_additive, pack_head
 from schemas.windows import MINUTE
 from stream_apps.compute.kpi.points import Point
-from stream_apps.compute.kpi.stage import KpiStage, _unpack_head
+from stream_apps.compute.kpi.stage import KpiStage, _unpack
 from stream_apps.compute.kpi.watermarks import Watermarks
 from stream_apps.compute.records import Records
 
@@ -212,7 +212,7 @@ def test_how_far_windows_were_told_survives(first_release: bool) -> None:
     )  # two windows, of which only the newest is told at once
     stored = driver.records.head()
     assert stored is not None
-    values = _unpack_head(stored.body)
+    values = _unpack(stored.body)
     assert values[4] == [[["commerce"], MINUTE, "default", START]]
     kept = Records()
     if first_release:
