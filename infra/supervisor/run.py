@@ -27,6 +27,8 @@ from infra.supervisor.ownership import owning
 TICK_S = 0.1
 MIGRATE_PATIENCE_S = 60.0
 MIGRATE_PAUSE_S = 0.5
+#: A release holds this long for a worker that still ran: it takes over what stopped the other, and stops for it too.
+RELEASE_S = 60.0
 
 
 class StackFailed(RuntimeError):
@@ -56,8 +58,8 @@ class Stack(Protocol):
     def migrate(self) -> None:
         """What must be done after the groups run and before the consumers start. Runs on another thread."""
 
-    def resume(self) -> list[str]:
-        """Names of the consumers that are to be released."""
+    def resume(self, name: str) -> None:
+        """Let the next start of a consumer, and only that, forget what stopped it."""
 
 
 class Supervisor:
@@ -69,6 +71,7 @@ class Supervisor:
         self._started = time.time()
         self._migrated = False
         self._told: str = ""
+        self._released_until: dict[str, float] = {}
         self._server: socket.socket | None = None
 
     @property
@@ -180,8 +183,11 @@ class Supervisor:
         for child in self._stack.children:
             before = child.state
             child.tick(now)
-            if child.state != before:
-                self._say(self._sentence(child))
+            if child.state == before:
+                continue
+            self._say(self._sentence(child))
+            if child.held and now < self._released_until.pop(child.name, now):
+                self._release(child, now)
 
     @staticmethod
     def _sentence(child: Child) -> str:
@@ -222,12 +228,22 @@ class Supervisor:
             case "resume" if self._stopping:
                 return {"resumed": []}
             case "resume":
-                names = self._stack.resume()
-                for child in self._stack.consumers:
-                    if child.name in names:
-                        child.start(time.monotonic())
-                return {"resumed": names}
+                return {"resumed": self._resume(time.monotonic())}
         return {"error": "unknown request"}
+
+    def _resume(self, now: float) -> list[str]:
+        """Release the workers that are stopped, and those that are about to stop for the same records."""
+        held = [child for child in self._stack.consumers if child.held]
+        running = [child for child in self._stack.consumers if child not in held]
+        self._released_until = {child.name: now + RELEASE_S for child in running if held}
+        for child in held:
+            self._release(child, now)
+        return [child.name for child in held]
+
+    def _release(self, child: Child, now: float) -> None:
+        self._stack.resume(child.name)
+        child.start(now)
+        self._say(f"{child.name} is released")
 
     # -- what is told
 

@@ -91,11 +91,9 @@ class Stack:
         with connect(self.settings, addresses) as client:
             migrate(client, self.settings["ANALYTICS_RETENTION_DAYS"], zone=self.settings["FOOTLIGHTS_REPORTING_ZONE"])
 
-    def resume(self) -> list[str]:
-        """Names of the workers that dead letters stopped; the next start of each, and only that, forgets the counters."""
-        held = [child.name for child in self.consumers if child.held]
-        self._resumed.update(held)
-        return held
+    def resume(self, name: str) -> None:
+        """Let the next start of a worker, and only that, forget the counters of dead letters."""
+        self._resumed.add(name)
 
     # -- children
 

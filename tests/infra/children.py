@@ -15,7 +15,7 @@ from infra.addresses import Addresses
 from infra.embedded.tether import tethered
 from infra.supervisor.child import Child
 
-#: Makes a file when ready, notes its end on SIGTERM, then leaves.
+#: Makes a file when ready, notes its end on SIGTERM, then leaves; stops for dead letters when a file tells it to.
 SERVER = """
 import pathlib, signal, sys, time
 ready, notes, name, delay = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3], float(sys.argv[4])
@@ -32,8 +32,11 @@ note("starts")
 time.sleep(0.2)
 note("ready")
 ready.write_text("")
-while True:
+stop = notes.with_name(f"{name}.stop")
+while not stop.exists():
     time.sleep(0.05)
+stop.unlink()
+sys.exit(78)
 """
 
 
@@ -114,7 +117,8 @@ class FakeStack:
         with (self.folder / "notes").open("a") as out:
             out.write("migrated\n")
 
-    def resume(self) -> list[str]:
-        """Names of the held."""
+    def resume(self, name: str) -> None:
+        """Note it."""
         (self.folder / "released").touch()
-        return [child.name for child in self.consumers if child.held]
+        with (self.folder / "notes").open("a") as out:
+            out.write(f"{name} released\n")

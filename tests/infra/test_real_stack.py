@@ -267,7 +267,7 @@ def test_too_many_stop_the_workers_until_they_are_released(stack: Platform) -> N
     for _ in range(6):
         released = stack.run("deadletters", "resume").stderr
         assert "released: worker-" in released
-        if counted(stack):
+        if counted(stack) and not stopped():  # one may have read to the end after the other stopped once more
             break
     idle(stack)
     until(lambda: stack.run("status", check=False).returncode == 0, 60)

@@ -163,6 +163,30 @@ def test_a_worker_that_dead_letters_stopped_waits_for_its_release(start: Start, 
     assert ready(tmp_path)["ready"] and ask(tmp_path, {"do": "held"}) == {"held": []}
 
 
+def test_a_release_holds_for_who_is_about_to_stop_and_only_once(start: Start, tmp_path: Path) -> None:
+    def held() -> list[str]:
+        return list((ask(tmp_path, {"do": "held"}) or {}).get("held", []))
+
+    def stop(name: str) -> None:
+        (tmp_path / f"{name}.stop").touch()
+
+    start("bad=1")
+    until(lambda: held() == ["worker-1"])
+    assert ask(tmp_path, {"do": "resume"}) == {"resumed": ["worker-1"]}
+    stop("sink-1")  # any other that still ran at the release; in a stack it is the next owner of the partitions
+    until(lambda: "sink-1 released" in notes(tmp_path))
+    assert ready(tmp_path)["ready"] and held() == []
+    stop("sink-1")
+    until(lambda: held() == ["sink-1"])
+    stop("worker-1")  # was released and found more of them
+    until(lambda: held() == ["worker-1", "sink-1"])
+    time.sleep(1)
+    assert held() == ["worker-1", "sink-1"]
+    assert [note for note in notes(tmp_path) if "released" in note] == ["worker-1 released", "sink-1 released"]
+    assert ask(tmp_path, {"do": "resume"}) == {"resumed": ["worker-1", "sink-1"]}
+    assert ready(tmp_path)["ready"]
+
+
 def test_a_migration_that_fails_is_tried_again(start: Start, tmp_path: Path) -> None:
     process = start("failures=2")
     ready(tmp_path)
