@@ -1,10 +1,12 @@
 """How polars runs in a process of ours: on one thread, and keeping for ten seconds the memory that the next batch needs again.
 
 In: nothing.
-Out: environment variables, to be set before polars is imported.
+Out: environment variables, to be set before polars is imported; a C library that keeps freed memory likewise.
 Never: a variable that an operator has set.
 """
 
+import contextlib
+import ctypes
 import os
 from typing import Final
 
@@ -17,3 +19,20 @@ def set_polars() -> None:
     """Set them in this process."""
     for name, value in POLARS.items():
         os.environ.setdefault(name, value)
+
+
+#: Parameters of glibc's `mallopt`, and what a sink sets: blocks up to 32 MiB (the most that it takes) come from the heap, which
+#: keeps up to 256 MiB that are free at its end.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MMAP_BYTES, _TRIM_BYTES = 32 << 20, 256 << 20
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the buffers of a batch for the next one; without glibc nothing happens.
+
+    By itself it takes each large one from the kernel, which clears its pages, and gives it back: a twentieth of a sink's CPU time.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        tune = ctypes.CDLL(None).mallopt
+        tune(_M_MMAP_THRESHOLD, _MMAP_BYTES)
+        tune(_M_TRIM_THRESHOLD, _TRIM_BYTES)

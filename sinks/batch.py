@@ -24,6 +24,7 @@ from sinks.dedup import SeenIds
 from sinks.past import First, Past, Sent
 from sinks.refusals import Refusals
 
+Array = np.ndarray[Any, np.dtype[Any]]
 _NAMED = ("message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence")
 
 
@@ -62,6 +63,13 @@ class Batch:
     messages: Sequence[Message]
     begun: bool = False
 
+    @property
+    def offsets(self) -> Array:
+        """Offset of each record, int64: without a gap they need not be asked for."""
+        if self.last - self.first + 1 == len(self.messages):
+            return np.arange(self.first, self.last + 1)
+        return np.array([m.offset() or 0 for m in self.messages], np.int64)
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -86,13 +94,13 @@ class Preparation:
     def __call__(self, batch: Batch, seen: SeenIds | None, past: Past) -> Prepared:
         """Prepare a batch; the ids of its rows are held in `seen` from now on."""
         values = [m.value() for m in batch.messages]
-        offsets = [m.offset() or 0 for m in batch.messages]
+        offsets = batch.offsets
         decoded = self._decode(values, offsets)
         frame, bad = decoded.frame, [u.index for u in decoded.bad]
         if self._family is not None and (invalid := invalid_rows(self._family, frame)):
             good = np.ones(frame.height, bool)
             good[[i.row for i in invalid]] = False
-            bad += np.searchsorted(np.array(offsets), frame[OFFSET].to_numpy()[~good]).tolist()
+            bad += np.searchsorted(offsets, frame[OFFSET].to_numpy()[~good]).tolist()
             frame = frame.filter(pl.Series(good))
         refusals = Refusals([batch.messages[i] for i in sorted(bad)], past.refused)
         if self._family is None:
@@ -111,11 +119,11 @@ class Preparation:
         rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
         return Prepared(batch, frame, repeats, summary, rows, refusals.rows)
 
-    def _withhold(self, batch: Batch, offsets: list[int], frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _withhold(self, batch: Batch, offsets: Array, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that count, and those of people who opted out."""
         rows: list[int] = []
         if self._consents is not None:
-            places = np.searchsorted(np.array(offsets), frame[OFFSET].to_numpy())
+            places = np.searchsorted(offsets, frame[OFFSET].to_numpy())
             rows = self._consents.withheld(frame, lambda: [batch.messages[i].timestamp()[1] for i in places])
         if not rows:
             return frame, frame.clear()
@@ -172,13 +180,22 @@ def _summary(
     frame: pl.DataFrame, repeats: list[dict[str, Any]], refusals: Refusals, accepted: pl.DataFrame
 ) -> dict[str, Any]:
     redelivered = Counter(r["source"] for r in repeats if r["redelivery"]) + refusals.redelivered
+    stored, excluded = Counter[str](), Counter[str]()
+    greatest = dict(refusals.sequences)
+    for source, producer, rows, left_out, last in _by_producer(frame):
+        stored[source] += rows
+        excluded[source] += left_out
+        _raise(greatest, source, producer, last)
+    if accepted is not frame:
+        for source, producer, _, _, last in _by_producer(accepted):
+            _raise(greatest, source, producer, last)
     return {
-        "stored": _by_source(frame),
+        "stored": dict(sorted(stored.items())),
         "duplicates": dict(Counter(r["source"] for r in repeats if not r["redelivery"])),
         "redelivered": dict(redelivered),
         **refusals.counts,
-        "excluded": _by_source(frame.filter(~COUNTS)),
-        "sequences": _greatest(refusals.sequences, accepted),
+        "excluded": dict(sorted((+excluded).items())),
+        "sequences": greatest,
     }
 
 
@@ -186,10 +203,16 @@ def _by_source(frame: pl.DataFrame) -> dict[str, int]:
     return dict(frame.group_by("source").len().sort("source").iter_rows()) if frame.height else {}
 
 
-def _greatest(sequences: dict[str, int], frame: pl.DataFrame) -> dict[str, int]:
-    """The greatest sequence of each producer, of those known and of the rows."""
-    out = dict(sequences)
-    for source, producer, greatest in frame.group_by("source", "producer_id").agg(pl.col("sequence").max()).iter_rows():
-        key = f"{source}/{producer}"
-        out[key] = max(out.get(key, 0), greatest)
-    return out
+def _by_producer(frame: pl.DataFrame) -> list[tuple[str, str, int, int, int]]:
+    """Source, producer, rows, those that count nowhere, and the greatest sequence."""
+    asked = frame.select("source", "producer_id", "sequence", ~COUNTS)
+    told = asked.group_by("source", "producer_id").agg(
+        pl.len(), pl.col("counts").sum().alias("left_out"), pl.col("sequence").max().alias("last")
+    )
+    return list(told.iter_rows())
+
+
+def _raise(greatest: dict[str, int], source: str, producer: str, sequence: int) -> None:
+    """Note the sequence of a producer, by source/producer_id, when it is the greatest known."""
+    key = f"{source}/{producer}"
+    greatest[key] = max(greatest.get(key, 0), sequence)

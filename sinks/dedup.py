@@ -69,14 +69,18 @@ class SeenIds:
         """Rows whose key stands in an earlier row, of this batch or before it; all keys are held from now on."""
         present, place = numbered(shards)
         self._bring(present.tolist(), load)
-        repeats = np.ones(len(keys), bool)
-        repeats[firsts(keys)] = False
+        repeats = np.zeros(len(keys), bool)
         for at, number in enumerate(present.tolist()):
             rows, shard = np.flatnonzero(place == at), self._shards[number]
-            fresh = distinct(keys[rows])  # in order: looked up among sorted keys in a third of the time
+            of_shard = keys[rows]
+            fresh = distinct(of_shard)  # in order: looked up among sorted keys in a third of the time
+            if len(fresh) < len(rows):  # a repeat lies in the shard of its first
+                later = np.ones(len(rows), bool)
+                later[firsts(of_shard)] = False
+                repeats[rows[later]] = True
             held = shard.holds(fresh)
             if held.any():
-                repeats[rows] |= np.isin(keys[rows], fresh[held])
+                repeats[rows] |= np.isin(of_shard, fresh[held])
                 fresh = fresh[~held]
             shard.add(fresh)
             self._size += len(fresh)

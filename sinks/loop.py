@@ -9,6 +9,8 @@ import gc
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import structlog
@@ -62,6 +64,16 @@ def consumer_config(config: SinkConfig) -> dict[str, Any]:
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 2,
     }
+
+
+def by_place(messages: list[Any]) -> Iterator[tuple[Place, list[Any]]]:
+    """Records that Kafka's client gave, without its errors, in the runs of one partition in which they come."""
+    records = [m for m in messages if m.error() is None]
+    numbers, names = [m.partition() for m in records], [m.topic() for m in records]
+    ends = [i for i in range(1, len(records)) if numbers[i] != numbers[i - 1] or names[i] != names[i - 1]]
+    for start, end in pairwise([0, *ends, len(records)]):
+        if start < end:
+            yield (names[start], numbers[start]), records[start:end]
 
 
 class Loop:
@@ -121,14 +133,11 @@ class Loop:
 
     def _take(self, messages: list[Any]) -> None:
         now = time.monotonic()
-        read: dict[Place, list[Any]] = {place: [] for place in self._owned}
         for message in messages:
             if message.error() is not None:
                 self._judge(message.error())
-            elif (place := (message.topic(), message.partition())) in read:
-                read[place].append(message)
-        for place, taken in read.items():
-            if taken:
+        for place, taken in by_place(messages):
+            if place in self._owned:
                 self._owned[place].add(taken, now)
         self._metrics.waiting.set(sum(len(p.messages) for p in self._owned.values()))
 

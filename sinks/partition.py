@@ -30,19 +30,18 @@ class Partition:
 
     def add(self, messages: list[Message], now: float) -> None:
         """Take records in offset order, but those that were taken before; `now` is a monotonic clock, in seconds."""
-        offsets = [m.offset() or 0 for m in messages]
-        if offsets[0] < self.expected:
-            messages = [m for m, at in zip(messages, offsets, strict=True) if at >= self.expected]
-            offsets = offsets[-len(messages) :]
+        if (messages[0].offset() or 0) < self.expected:
+            messages = [m for m in messages if (m.offset() or 0) >= self.expected]
             if not messages:
                 return
-        if missing := offsets[-1] + 1 - self.expected - len(messages):
+        behind = (messages[-1].offset() or 0) + 1
+        if missing := behind - self.expected - len(messages):
             log.error(
                 "sink_found_gap_in_log", topic=self.topic, partition=self.number, at=self.expected, missing=missing
             )
         if not self.messages:
             self.since = now
-        self.expected = offsets[-1] + 1
+        self.expected = behind
         self.messages += messages
         self.size += sum(map(len, messages))
 

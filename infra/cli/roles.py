@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from infra.polars_environment import set_polars
+from infra.polars_environment import keep_freed_memory, set_polars
 from infra.settings import load
 
 PANEL = "Processes"
@@ -98,6 +98,7 @@ def sink(
 ) -> None:
     """Run a sink until SIGTERM; it stores what it holds, then leaves."""
     set_polars()
+    keep_freed_memory()
     from infra.addresses import resolve
     from infra.telemetry import configure
     from sinks.config import SinkConfig
