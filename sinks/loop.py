@@ -66,9 +66,8 @@ def consumer_config(config: SinkConfig) -> dict[str, Any]:
     }
 
 
-def by_place(messages: list[Any]) -> Iterator[tuple[Place, list[Any]]]:
-    """Records that Kafka's client gave, without its errors, in the runs of one partition in which they come."""
-    records = [m for m in messages if m.error() is None]
+def by_place(records: list[Any]) -> Iterator[tuple[Place, list[Any]]]:
+    """Records in the runs of one partition in which Kafka's client gives them."""
     numbers, names = [m.partition() for m in records], [m.topic() for m in records]
     ends = [i for i in range(1, len(records)) if numbers[i] != numbers[i - 1] or names[i] != names[i - 1]]
     for start, end in pairwise([0, *ends, len(records)]):
@@ -133,10 +132,11 @@ class Loop:
 
     def _take(self, messages: list[Any]) -> None:
         now = time.monotonic()
-        for message in messages:
-            if message.error() is not None:
-                self._judge(message.error())
-        for place, taken in by_place(messages):
+        records = [m for m in messages if m.error() is None]
+        if len(records) < len(messages):
+            for problem in (e for m in messages if (e := m.error()) is not None):
+                self._judge(problem)
+        for place, taken in by_place(records):
             if place in self._owned:
                 self._owned[place].add(taken, now)
         self._metrics.waiting.set(sum(len(p.messages) for p in self._owned.values()))
