@@ -174,7 +174,7 @@ def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]
         "Written by `make bench` from `benchmarks/results.json`. Microseconds of CPU for each event, all threads of the",
         "process; medians of interleaved rounds on a real Apache Kafka, two shared cores. Machines differ and are noisy: read",
         "the ratios, which are of one run. Records have 28 columns and about 240 bytes; 1 % come late, 0.1 % are repeats.",
-        "Limits, workers and peers read a backlog: nothing is loaded beside them. What a worker does with the first 50,000",
+        "Limits, workers, sinks and peers read a backlog: nothing is loaded beside them. What a worker does with the first 50,000",
         "records of each family, while it warms up, is left out, and of a sink the first 100,000; but in the cases of memory and",
         "of KPIs, whose stage goes on with them later.",
         "",

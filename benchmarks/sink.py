@@ -92,9 +92,11 @@ def _measured(
     load(bootstrap, topic, payloads[:warm])
     _await_stored(client, bootstrap, topic)
     sink.suspend()  # the loader's work on the same core is no part of the sink's, as with limits, workers and peers
-    load(bootstrap, topic, payloads[warm:])
-    before, began = (cpu_s(sink), cpu_s(server)), time.monotonic()
-    sink.resume()
+    try:
+        load(bootstrap, topic, payloads[warm:])
+        before, began = (cpu_s(sink), cpu_s(server)), time.monotonic()
+    finally:
+        sink.resume()
     _await_stored(client, bootstrap, topic)
     own, engine_s, wall = cpu_s(sink) - before[0], cpu_s(server) - before[1], time.monotonic() - began
     assert own > 0, "the sink found nothing to store"

@@ -1,16 +1,23 @@
 """Where a batch is cut, and what a partition takes."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from sinks.batch import Batch
 from sinks.config import SinkConfig
+from sinks.loop import by_place
 from sinks.partition import Partition
 
 
 @dataclass(frozen=True)
 class Sent:
     at: int
+    name: str = ""
+    number: int = 0
 
     def __len__(self) -> int:
         return 10
@@ -23,6 +30,12 @@ class Sent:
 
     def headers(self) -> None:
         return None
+
+    def topic(self) -> str:
+        return self.name
+
+    def partition(self) -> int:
+        return self.number
 
 
 def sent(*offsets: int) -> list[Sent]:
@@ -62,6 +75,21 @@ def test_rows_bytes_or_time_cut(now: float, rows: int, size: int, due: bool) -> 
     p = made()
     p.add(sent(5, 6, 7), 0.0)
     assert p.due(now, rows=rows, size=size, seconds=1.0) is due
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2))))
+def test_records_of_a_read_stay_whole_and_in_order_by_partition(places: list[tuple[str, int]]) -> None:
+    records = [Sent(at, *place) for at, place in enumerate(places)]
+    runs = list(by_place(records))
+    assert [r for _, run in runs for r in run] == records
+    assert all(run and {(r.name, r.number) for r in run} == {place} for place, run in runs)
+    assert all(one != two for (one, _), (two, _) in pairwise(runs))
+
+
+@pytest.mark.parametrize("offsets", [(5, 6, 7), (5, 7), (5, 6, 9, 10), (5,)])
+def test_offsets_of_a_batch_with_and_without_gaps(offsets: tuple[int, ...]) -> None:
+    batch = Batch("events.commerce", 0, offsets[0], offsets[-1], sent(*offsets))
+    assert tuple(batch.offsets.tolist()) == offsets
 
 
 def test_a_configuration_that_cannot_work_is_refused() -> None:
