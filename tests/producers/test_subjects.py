@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,12 +14,13 @@ from footlights.subjects import key_id
 
 OLD, NEW, NEWEST = b"o" * 32, b"n" * 32, b"m" * 32
 ASKER = """
-import sys
+import sys, time
 from pathlib import Path
 from footlights import SubjectIds
 ids = SubjectIds(Path(sys.argv[1]), [b"o" * 32])
 for number in range(int(sys.argv[2])):
     print(number, ids("t", f"u{number}"), flush=True)
+time.sleep(float(sys.argv[3]))
 """
 
 
@@ -79,9 +79,9 @@ def test_a_rotation_keeps_everybody_who_came_meanwhile(opened: Opened) -> None:
 def test_processes_agree_while_they_are_killed(tmp_path: Path) -> None:
     file, people = tmp_path / "subjects.db", 500
     words = [sys.executable, "-c", ASKER, str(file), str(people)]
-    running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    assert running[0].stdout and running[0].stdout.readline()
-    time.sleep(0.05)
+    # The first is killed in the middle; should it be through by then, it still waits.
+    running = [subprocess.Popen([*words, wait], stdout=subprocess.PIPE, text=True) for wait in ("60", "0", "0", "0")]
+    assert running[0].stdout and all(running[0].stdout.readline() for _ in range(100))
     running[0].send_signal(signal.SIGKILL)
     told = [one.communicate(timeout=60)[0].splitlines() for one in running]
     assert all(len(lines) == people for lines in told[1:]) and [one.returncode for one in running] == [-9, 0, 0, 0]
