@@ -21,10 +21,9 @@ def set_polars() -> None:
         os.environ.setdefault(name, value)
 
 
-#: Parameters of glibc's `mallopt`, and what a sink sets: blocks up to 32 MiB (the most that it takes) come from the heap, which
-#: keeps up to 256 MiB that are free at its end.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_MMAP_BYTES, _TRIM_BYTES = 32 << 20, 256 << 20
+#: A sink's settings of glibc, each with the number that `mallopt` knows it by: blocks up to 32 MiB (the most that it takes) come
+#: from the heap, which keeps up to 256 MiB that are free at its end.
+_MALLOC: Final = (("MALLOC_MMAP_THRESHOLD_", -3, 32 << 20), ("MALLOC_TRIM_THRESHOLD_", -1, 256 << 20))
 
 
 def keep_freed_memory() -> None:
@@ -34,5 +33,6 @@ def keep_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         tune = ctypes.CDLL(None).mallopt
-        tune(_M_MMAP_THRESHOLD, _MMAP_BYTES)
-        tune(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+        for name, number, size in _MALLOC:
+            if name not in os.environ:
+                tune(number, size)

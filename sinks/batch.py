@@ -22,7 +22,7 @@ from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
 from sinks.dedup import SeenIds
 from sinks.past import First, Past, Sent
-from sinks.refusals import Refusals
+from sinks.refusals import Refusals, note_greatest
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _NAMED = ("message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence")
@@ -185,10 +185,10 @@ def _summary(
     for source, producer, rows, left_out, last in _by_producer(frame):
         stored[source] += rows
         excluded[source] += left_out
-        _raise(greatest, source, producer, last)
+        note_greatest(greatest, source, producer, last)
     if accepted is not frame:
         for source, producer, _, _, last in _by_producer(accepted):
-            _raise(greatest, source, producer, last)
+            note_greatest(greatest, source, producer, last)
     return {
         "stored": dict(sorted(stored.items())),
         "duplicates": dict(Counter(r["source"] for r in repeats if not r["redelivery"])),
@@ -210,9 +210,3 @@ def _by_producer(frame: pl.DataFrame) -> list[tuple[str, str, int, int, int]]:
         pl.len(), pl.col("counts").sum().alias("left_out"), pl.col("sequence").max().alias("last")
     )
     return list(told.iter_rows())
-
-
-def _raise(greatest: dict[str, int], source: str, producer: str, sequence: int) -> None:
-    """Note the sequence of a producer, by source/producer_id, when it is the greatest known."""
-    key = f"{source}/{producer}"
-    greatest[key] = max(greatest.get(key, 0), sequence)

@@ -48,12 +48,17 @@ class Refusals:
                 continue
             seen.add(number)
             _, producer, sequence = number
-            key = f"{source}/{producer}"
-            self.sequences[key] = max(self.sequences.get(key, 0), sequence)
+            note_greatest(self.sequences, source, producer, sequence)
             self.rows.append(
                 {"offset": message.offset() or 0, "source": source, "producer_id": producer, "sequence": sequence}
             )
         self.counts = {"dead_lettered": dict(dead), "unclaimed": dict(unclaimed)}
+
+
+def note_greatest(sequences: dict[str, int], source: str, producer: str, sequence: int) -> None:
+    """Note the sequence of a producer, by source/producer_id, when it is the greatest known."""
+    key = f"{source}/{producer}"
+    sequences[key] = max(sequences.get(key, 0), sequence)
 
 
 def _number(message: Refused) -> tuple[str, Number | None]:

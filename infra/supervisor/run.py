@@ -234,8 +234,8 @@ class Supervisor:
     def _resume(self, now: float) -> list[str]:
         """Release the workers that are stopped, and those that are about to stop for the same records."""
         held = [child for child in self._stack.consumers if child.held]
-        running = [child for child in self._stack.consumers if child not in held]
-        self._released_until = {child.name: now + RELEASE_S for child in running if held}
+        if held:  # asked once more meanwhile, a release still holds
+            self._released_until = {c.name: now + RELEASE_S for c in self._stack.consumers if not c.held}
         for child in held:
             self._release(child, now)
         return [child.name for child in held]

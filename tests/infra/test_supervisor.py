@@ -173,6 +173,7 @@ def test_a_release_holds_for_who_is_about_to_stop_and_only_once(start: Start, tm
     start("bad=1")
     until(lambda: held() == ["worker-1"])
     assert ask(tmp_path, {"do": "resume"}) == {"resumed": ["worker-1"]}
+    assert ask(tmp_path, {"do": "resume"}) == {"resumed": []}  # takes nothing back
     stop("sink-1")  # any other that still ran at the release; in a stack it is the next owner of the partitions
     until(lambda: "sink-1 released" in notes(tmp_path))
     assert ready(tmp_path)["ready"] and held() == []
