@@ -25,7 +25,7 @@ from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
 #: Bytes of one reading; no record takes LONGEST_RECORD (an event has at most 64 KiB).
-READ_BYTES, LONGEST_RECORD, DOUBT_S = 256 << 10, 128 << 10, 2.0
+READ_BYTES, LONGEST_RECORD = 256 << 10, 128 << 10
 LOCK, META, ACKED, SEGMENT, QUARANTINE = "lock", "meta.json", "acked", ".seg", "quarantine"
 _NEW, ABANDONED_S = ".new-", 3_600.0
 
@@ -52,7 +52,6 @@ class Spool:
         self._to_sync: list[int] = []
         self._waits_since = 0.0
         self._read_fd, self._reading, self._at = -1, 0, 0
-        self._doubt = (-1, 0.0)
         self.seen, self.exhausted = self.acked, False
         self._holes: dict[int, int] = {}
 
@@ -130,7 +129,8 @@ class Spool:
         if self._fd < 0 or self._size >= SEGMENT_BYTES:
             self._roll(first)
         try:
-            if os.write(self._fd, frames) != size:
+            # At this place: what a failed write left behind, if the disk did not even let it be cut off, is written over.
+            if os.pwrite(self._fd, frames, self._size) != size:
                 raise OSError(errno.ENOSPC, "no space left for all of it")
             if sync:
                 os.fdatasync(self._fd)
@@ -142,7 +142,7 @@ class Spool:
         return True
 
     def _roll(self, number: int) -> None:
-        fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, 0o600)
+        fd = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         if self._fd >= 0:
             self._to_sync.append(self._fd)
         self._filled += self._size
@@ -170,15 +170,16 @@ class Spool:
         if self._read_fd < 0 and not self._open_next(0):
             self.exhausted = final
             return []
-        full = final or self._reading != self._segments[-1]  # asked first: a record may come between the two
-        # From the end of the last whole record: the bytes of a write that failed halfway are cut off again and replaced.
-        chunk = os.pread(self._read_fd, READ_BYTES, self._at)
-        last = full and len(chunk) < READ_BYTES
+        # Of a segment that grows only what `append` is done with: a write that fails halfway is cut off, others get its numbers.
+        # Asked in this order: after a roll between the two the segment is full, and all of it counts.
+        written = self._size
+        full = final or self._reading != self._segments[-1]
+        room = READ_BYTES if full else min(READ_BYTES, max(0, written - self._at))
+        chunk = os.pread(self._read_fd, room, self._at)
+        last = len(chunk) < READ_BYTES
         found, used = [], 0
         for one in parse(chunk, final=last):
             if isinstance(one, Damage):
-                if not last and not self._stays(self._at + one.start):
-                    break
                 self.quarantine(f"{self._reading}-{self._at + one.start}", chunk[one.start : one.end])
             elif one.sequence > self.seen:
                 if one.sequence > self.seen + 1:
@@ -186,23 +187,16 @@ class Spool:
                 self.seen = one.sequence
                 found.append(one)
             used = one.end
-        if not used and len(chunk) == READ_BYTES and self._stays(self._at):
+        if not used and not last:
             # So much without a record is damage, but for its end, where one may begin.
             used = READ_BYTES - LONGEST_RECORD
             self.quarantine(f"{self._reading}-{self._at}", chunk[:used])
         self._at += used
-        if last and not found:
+        if full and last and not found:
             if self._open_next(self._reading):
                 return self.read(final=final)
             self.exhausted = final
         return found
-
-    def _stays(self, place: int) -> bool:
-        """Whether damage in a segment that grows is not a record that is being written just now."""
-        now = time.monotonic()
-        if self._doubt[0] != place:
-            self._doubt = (place, now)
-        return now - self._doubt[1] > DOUBT_S
 
     def rewind(self) -> None:
         """Read again all that is not acknowledged."""
