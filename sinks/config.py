@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from schemas.topics import TOPICS
 
+POINTS = "kpi-points"
 #: Topics that end in a table. The partial aggregates of `measures` stay in Kafka, and so does who refused.
 TOPICS_TO_STORE: tuple[str, ...] = tuple(name for name in TOPICS if name not in ("measures", "consents"))
 
@@ -25,6 +26,8 @@ class SinkConfig:
         URLs. The store's user must read and insert.
     flush_rows, flush_bytes, flush_s
         When a partition reaches any of them, batches of all partitions are cut.
+    points_s
+        Points wait no longer than this, and their batches are cut alone: somebody looks at them.
     store_text
         Store columns of the privacy class `text`; otherwise they are null.
     metrics_port
@@ -48,6 +51,7 @@ class SinkConfig:
     flush_rows: int = 50_000
     flush_bytes: int = 32_000_000
     flush_s: float = 1.0
+    points_s: float = 0.2
     store_text: bool = False
     metrics_port: int | None = None
     session_timeout_s: float = 10.0
@@ -57,7 +61,10 @@ class SinkConfig:
     failpoint: str = ""
 
     def __post_init__(self) -> None:
-        if min(self.flush_rows, self.flush_bytes, self.flush_s, self.session_timeout_s, self.dedup_ids) <= 0:
-            raise ValueError("flush_rows, flush_bytes, flush_s, session_timeout_s and dedup_ids must be positive")
+        waits = (self.flush_s, self.points_s, self.session_timeout_s)
+        if min(self.flush_rows, self.flush_bytes, self.dedup_ids, *waits) <= 0:
+            raise ValueError(
+                "flush_rows, flush_bytes, flush_s, points_s, session_timeout_s and dedup_ids must be positive"
+            )
         if unknown := set(self.topics) - set(TOPICS_TO_STORE):
             raise ValueError(f"no table for the topic {sorted(unknown)[0]!r}")

@@ -22,7 +22,7 @@ from sinks.config import SinkConfig
 from sinks.consents import await_fresh, reader
 from sinks.dedup import SeenIds
 from sinks.errors import SinkError
-from sinks.partition import Partition
+from sinks.partition import Partition, to_cut
 from sinks.patience import Patience, Pulse
 from sinks.positions import LogRange, Place, kafka_says, read_positions, shards_of, start_of, take_leases
 from sinks.registry import Schemas
@@ -149,12 +149,9 @@ class Loop:
             log.warning("sink_waits", doing="read", reason=problem.name())
 
     def _flush(self, consumer: Consumer, now: float) -> None:
-        c = self._config
-        owned = self._owned.values()
-        while any(p.due(now, rows=c.flush_rows, size=c.flush_bytes, seconds=c.flush_s) for p in owned):
+        while together := to_cut(self._owned.values(), now, self._config):
             self._patience("read consents", lambda: await_fresh(self._consents))
-            # What waits goes along: to the store an insert costs much, and a row of it little.
-            batches = [(p.cut(c.flush_rows), p.seen) for p in owned if p.ready]
+            batches = [(p.cut(self._config.flush_rows), p.seen) for p in together]
             self._writer.write(batches, self._owner, self._epochs)
             self._metrics.ids.set(sum(len(p.seen) for p in self._owned.values() if p.seen is not None))
             consumer.commit(

@@ -5,11 +5,13 @@ Out: batches.
 Never: another cut than the store's own plan, as long as there is one.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import structlog
 
 from sinks.batch import Batch, Message
+from sinks.config import POINTS, SinkConfig
 from sinks.dedup import SeenIds
 
 log = structlog.get_logger(__name__)
@@ -68,3 +70,16 @@ class Partition:
         # What is left behind is due at once: `since` stays. Its size is estimated by its share.
         self.size = self.size * len(self.messages) // (count + len(self.messages) or 1)
         return Batch(self.topic, self.number, first, last, taken, begun)
+
+
+def to_cut(owned: Iterable[Partition], now: float, config: SinkConfig) -> list[Partition]:
+    """Partitions whose batches are to be written together now, [] when none is due.
+
+    What waits goes along: to the store an insert costs much, and a row of it little. But events do not go along with points, which
+    come every second and wait for next to nothing.
+    """
+    held, c = list(owned), config
+    waits = {POINTS: c.points_s}
+    due = [p for p in held if p.due(now, rows=c.flush_rows, size=c.flush_bytes, seconds=waits.get(p.topic, c.flush_s))]
+    alone = all(p.topic == POINTS for p in due)
+    return [p for p in held if due and p.ready and (p.topic == POINTS or not alone)]

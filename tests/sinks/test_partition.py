@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.batch import Batch
-from sinks.config import SinkConfig
+from sinks.config import POINTS, SinkConfig
 from sinks.loop import by_place
-from sinks.partition import Partition
+from sinks.partition import Partition, to_cut
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,23 @@ def test_rows_bytes_or_time_cut(now: float, rows: int, size: int, due: bool) -> 
     p = made()
     p.add(sent(5, 6, 7), 0.0)
     assert p.due(now, rows=rows, size=size, seconds=1.0) is due
+
+
+def test_points_do_not_wait_for_events_nor_events_go_with_them() -> None:
+    config = SinkConfig(bootstrap="", schema_registry="", clickhouse_url="", flush_rows=9, flush_s=1.0, points_s=0.2)
+    events, points, other = made(), Partition(POINTS, 0, 5, None, None), Partition("sessions", 0, 5, None, None)
+    owned = [events, points, other]
+    assert to_cut(owned, 1e9, config) == []
+    for p in owned:
+        p.add(sent(5), 0.0)
+    assert to_cut(owned, 0.1, config) == []
+    assert to_cut(owned, 0.3, config) == [points]
+    assert to_cut(owned, 1.0, config) == owned
+    points.cut(9)
+    points.add(sent(6), 0.9)
+    assert to_cut(owned, 1.0, config) == owned, "what waits goes along with events"
+    other.add(sent(*range(6, 15)), 0.9)
+    assert to_cut(owned, 0.95, config) == owned, "a full partition takes the others along"
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2))))
