@@ -5,12 +5,12 @@ Out: the same values in the shape of the schema, or Refusal.
 Never: a quoted value; a refusal may land in a log.
 """
 
-import contextlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from footlights.outcome import Refusal
@@ -45,27 +45,13 @@ RANGES: dict[str, tuple[int, int]] = {
 }
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-#: Values that need no look inside, and names that are texts: most properties have nothing else.
-_PLAIN, _TEXT = frozenset({str, int, float, bool, type(None)}), frozenset({str})
 _TYPES: dict[str, tuple[type, ...]] = {"string": (str,), "long": (int,), "double": (int, float), "boolean": (bool,)}
 _WORDS = {"string": "a string", "long": "a whole number", "double": "a number", "boolean": "true or false"}
 
 
-def _flat_encoder() -> Callable[[Any], str]:
-    """Encoder of objects without inner ones, which need no search for cycles.
-
-    The standard library makes its C encoder anew in each call, two thirds of the time of a small object. Where it cannot be made
-    by hand, the whole call is used.
-    """
-    with contextlib.suppress(Exception):
-        make: Any = getattr(json.encoder, "c_make_encoder", None)
-        parts = make(None, _ENCODER.default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
-        if "".join(parts({"ä": 1, "b": ['"', None]}, 0)) == '{"ä":1,"b":["\\"",null]}':
-            return lambda value: "".join(parts(value, 0))
-    return _ENCODER.encode
-
-
-_flat = _flat_encoder()
+#: Names of properties as they stand in JSON, with their colons.
+_names: dict[str, str] = {}
+NAMES_REMEMBERED = 4_096
 
 
 def checked_name(what: str, name: object) -> str:
@@ -128,18 +114,56 @@ def checked_field(name: str, kind: str, value: Any) -> Any:
 
 def properties_text(properties: Mapping[str, Any]) -> str:
     """The properties as one JSON object in text."""
-    if not properties:
-        return "{}"
-    plain = _PLAIN.issuperset(map(type, properties.values())) and _TEXT.issuperset(map(type, properties))
-    if not plain or len(properties) > MAX_KEYS:
-        _bounded(properties, 1, [0])
     try:
-        text = _flat(properties) if plain else _ENCODER.encode(properties)
-        text.encode()
+        text = _flat_text(properties)
+        if text is None:
+            _bounded(properties, 1, [0])
+            text = _ENCODER.encode(properties)
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError:
         raise Refusal("INVALID_PROPERTY", "a property holds half of a surrogate pair") from None
+    except Refusal:
+        raise
     except (TypeError, ValueError, RecursionError):
         raise Refusal("INVALID_PROPERTY", "a property is no JSON value (NaN and Infinity are none)") from None
+    return text
+
+
+def _flat_text(properties: Mapping[str, Any]) -> str | None:
+    """A small object of plain values, None when it is another one.
+
+    Most properties are such; the encoder of the standard library, made anew in each call, takes two to three times as long.
+    """
+    if len(properties) > MAX_KEYS:
+        return None
+    pieces = []
+    for name, value in properties.items():
+        known = _names.get(name) or _known(name)
+        kind = type(value)
+        if known is None:
+            return None
+        if kind is str:
+            pieces.append(known + _quoted(value))
+        elif kind is int or (kind is float and math.isfinite(value)):
+            pieces.append(known + repr(value))
+        elif kind is bool:
+            pieces.append(known + ("true" if value else "false"))
+        elif value is None:
+            pieces.append(known + "null")
+        else:
+            return None
+    return f"{{{','.join(pieces)}}}"
+
+
+def _known(name: object) -> str | None:
+    if type(name) is not str:
+        return None
+    text = f"{_quoted(name)}:"
+    if len(name) <= MAX_NAME_BYTES:
+        if len(_names) >= NAMES_REMEMBERED:
+            _names.clear()
+        _names[name] = text
     return text
 
 

@@ -26,14 +26,14 @@ from footlights.ids import new_producer_id
 from footlights.lines import Line, LineRecorder
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
 from footlights.pseudonyms import Pseudonymiser
-from footlights.records import CONTEXT, Encoded, Recorder
+from footlights.records import CONTEXT, Encoded, Recorder, Told
 from footlights.refusals import CONSENT_CHANGED
 from footlights.relay import OnDelivery, Relay
 from footlights.spool import Limits, Spool, frame_of, full
 from footlights.wires import wire_of
 from footlights.written import SchemaUnavailable
 
-#: Arguments of `track` but its name, in the order of `Recorder.encode`.
+#: Arguments of `track` but its name, in the order of `Told`.
 _ARGUMENTS = (
     "user_id", "anonymous_id", "session_id", "amount", "properties", "occurred_at", "context", "automatic", "message_id",
     "sent_at_ms", "received_at_ms", "original_id",
@@ -171,38 +171,39 @@ class Client(BusinessEvents):
             INVALID_PROPERTY, RESERVED_NAME, EVENT_TOO_LARGE, SPOOL_FULL, SPOOL_FAILED, UNAVAILABLE, CLOSED, INTERNAL.
         """
         return self._take(
-            True, event_name, user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic,
-            message_id, sent_at_ms, received_at_ms, original_id, fields,
+            event_name,
+            (user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic, message_id, sent_at_ms,
+             received_at_ms, original_id, fields),
         )  # fmt: skip
 
     def check(self, event_name: str, **values: Any) -> Outcome:
         """What `track` would answer to these arguments, short of the spool: nothing is taken and no refusal counted."""
-        known = {name: values.pop(name, None) for name in _ARGUMENTS}
-        return self._take(False, event_name, *known.values(), values)
+        told: Any = (*[values.pop(name, None) for name in _ARGUMENTS], values)
+        return self._take(event_name, told, keep=False)
 
-    def _take(self, keep: bool, event_name: str, *arguments: Any) -> Outcome:
+    def _take(self, event_name: str, told: Told, *, keep: bool = True) -> Outcome:
         if not self.enabled:
             return Outcome(DISABLED)
         try:
-            encoded = (self._recorder or self._open()).encode(event_name, *arguments)
+            encoded = (self._recorder or self._open()).encode(event_name, told)
             if encoded.key in self._refusals.keys and event_name != CONSENT_CHANGED:
                 self._refused["OPTED_OUT"] += keep
                 return Outcome(OPTED_OUT, "OPTED_OUT", "the person opted out of analytics")
             if keep:
                 self._append(encoded)
                 if event_name == CONSENT_CHANGED:
-                    self._consent(encoded, arguments[-1].get("analytics_allowed"))
+                    self._consent(encoded, told[-1].get("analytics_allowed"))
         except Refusal as refusal:
             return self._refuse(refusal, keep=keep)
         except SchemaUnavailable as problem:
             return self._refuse(Refusal("UNAVAILABLE", str(problem)), keep=keep)
         except OSError as problem:
             reason = "SPOOL_FULL" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "SPOOL_FAILED"
-            told = Refusal(reason, f"the spool cannot be written: {problem.strerror or problem}")
-            return self._refuse(told, problem, keep=keep)
+            detail = f"the spool cannot be written: {problem.strerror or problem}"
+            return self._refuse(Refusal(reason, detail), problem, keep=keep)
         except Exception as problem:  # the edge of the SDK: whatever it is, the host goes on
             return self._refuse(Refusal("INTERNAL", type(problem).__name__), problem, keep=keep)
-        return Outcome(SPOOLED, "", "", encoded.message_id)
+        return tuple.__new__(Outcome, (SPOOLED, "", "", encoded.message_id))  # in half its constructor's time
 
     def _business(self, event_name: str, values: Mapping[str, Any]) -> Outcome:
         if self.enabled and (problem := problem_with(event_name, values)):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from footlights.checks import checked_field
+from footlights.checks import RANGES, checked_field
 from footlights.outcome import Refusal
 from footlights.written import SchemaUnavailable, Written
 
@@ -98,6 +98,7 @@ class Column:
         self.kind: str = kinds[0]
         self.prefix = long(branches.index(self.kind)) if len(branches) == 2 else b""
         self._write, self.exact = _WRITERS[self.kind]
+        self._bounded = self.name in RANGES
         self.known: dict[Any, bytes] = {}
         self.blank: bytes | None = None
         if field.get("default") is not None:
@@ -110,7 +111,9 @@ class Column:
         exact = type(value) is self.exact
         if exact and (known := self.known.get(value)) is not None:
             return known
-        found = self.prefix + self._write(checked_field(self.name, self.kind, value))
+        if self._bounded or not exact:
+            checked_field(self.name, self.kind, value)
+        found = self.prefix + self._write(value)
         if exact and len(found) <= LONGEST:
             if len(self.known) >= REMEMBERED:
                 self.known.clear()

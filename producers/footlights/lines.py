@@ -9,7 +9,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from footlights.checks import (
@@ -22,8 +21,7 @@ from footlights.checks import (
     properties_text,
 )
 from footlights.ids import fresh_uuid7, record_key
-from footlights.outcome import Money
-from footlights.records import checked_context, put_amount
+from footlights.records import Told, checked_context, put_amount
 from footlights.scrubber import scrub_properties
 
 TOPIC: Final = b"collector"
@@ -48,23 +46,7 @@ class LineRecorder:
     def __init__(self, *, tenant_id: str, redacted: Counter[str] | None = None) -> None:
         self._tenant_id, self._redacted = tenant_id, redacted
 
-    def encode(
-        self,
-        event_name: str,
-        user_id: str | int | None,
-        anonymous_id: str | int | None,
-        session_id: str | int | None,
-        amount: Money | None,
-        properties: Mapping[str, Any] | None,
-        occurred_at: datetime | int | None,
-        context: Mapping[str, str | None] | None,
-        automatic: bool,
-        message_id: str | None,
-        sent_at_ms: int | None,
-        received_at_ms: int | None,
-        original_id: str | None,
-        fields: dict[str, Any],
-    ) -> Line:
+    def encode(self, event_name: str, told: Told) -> Line:
         """A line of these values; when it is sent and received is the collector's to say.
 
         Raises
@@ -72,6 +54,10 @@ class LineRecorder:
         Refusal
             When a value is not acceptable. What only the schema tells is left to the collector.
         """
+        (
+            user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic, message_id, _,
+            _, original_id, fields,
+        ) = told  # fmt: skip
         now = int(time.time() * 1000)
         own_id = fresh_uuid7(now) if message_id is None else checked_message_id(message_id)
         event: dict[str, Any] = {
@@ -89,8 +75,8 @@ class LineRecorder:
         for name, value in fields.items():
             if name in RANGES:
                 checked_field(name, "long", value)
-        if context and (told := checked_context(context)):
-            event["context"] = told
+        if context and (columns := checked_context(context)):
+            event["context"] = columns
         inner: Mapping[str, Any] = {
             **(properties or {}),
             **{name: value for name, value in fields.items() if value is not None},

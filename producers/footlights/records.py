@@ -31,6 +31,12 @@ _RESERVED = frozenset(
 _FILLED = frozenset(
     {"event_name", "message_id", "occurred_at_ms", "sent_at_ms", "received_at_ms", "properties", "sequence"}
 )
+#: Arguments of `Client.track` but the event's name: user_id, anonymous_id, session_id, amount, properties, occurred_at, context,
+#: automatic, message_id, sent_at_ms, received_at_ms, original_id, and the further ones by name.
+Told = tuple[
+    str | int | None, str | int | None, str | int | None, Money | None, Mapping[str, Any] | None, datetime | int | None,
+    Mapping[str, str | None] | None, bool, str | None, int | None, int | None, str | None, dict[str, Any],
+]  # fmt: skip
 NAMES_REMEMBERED, STAMPS_REMEMBERED, PEOPLE_REMEMBERED = 1_024, 1_024, 16_384
 
 
@@ -116,23 +122,7 @@ class Recorder:
         self._lasting: bool = getattr(pseudonymise, "lasting", False)
         self._moment = (0, b"", "")
 
-    def encode(
-        self,
-        event_name: str,
-        user_id: str | int | None,
-        anonymous_id: str | int | None,
-        session_id: str | int | None,
-        amount: Money | None,
-        properties: Mapping[str, Any] | None,
-        occurred_at: datetime | int | None,
-        context: Mapping[str, str | None] | None,
-        automatic: bool,
-        message_id: str | None,
-        sent_at_ms: int | None,
-        received_at_ms: int | None,
-        original_id: str | None,
-        fields: dict[str, Any],
-    ) -> Encoded:
+    def encode(self, event_name: str, told: Told) -> Encoded:
         """A record of these values.
 
         Raises
@@ -142,6 +132,10 @@ class Recorder:
         SchemaUnavailable
             When the record's schema cannot be had.
         """
+        (
+            user_id, anonymous_id, session_id, amount, properties, occurred_at, context, automatic, message_id, sent_at_ms,
+            received_at_ms, original_id, fields,
+        ) = told  # fmt: skip
         form = self._forms.get(event_name) if type(event_name) is str else None
         if form is None:
             form = self._form(event_name)
@@ -189,7 +183,10 @@ class Recorder:
         else:
             properties = rest
         pieces[form.properties] = text(properties_text(properties)) if properties else form.empty
-        return Encoded(form.topic, key or record_key(self._tenant_id, message_id), pieces, form.sequence, message_id)
+        # In half the time of its own constructor, which is written in Python.
+        return tuple.__new__(
+            Encoded, (form.topic, key or record_key(self._tenant_id, message_id), pieces, form.sequence, message_id)
+        )
 
     @staticmethod
     def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Found]:

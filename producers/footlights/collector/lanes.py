@@ -199,8 +199,9 @@ class Lanes:
         message_id = uuid7_of(original, lane.tenant_id, lane.source, call.original_id) if call.original_id else None
         fields, properties, found = _scrubbed(call)
         encoded = lane.recorder.encode(
-            call.name, call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context,
-            call.automatic, message_id, sent_ms, received_ms, call.original_id, fields,
+            call.name,
+            (call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context, call.automatic,
+             message_id, sent_ms, received_ms, call.original_id, fields),
         )  # fmt: skip
         if encoded.key in self._refusals.keys and call.name != CONSENT_CHANGED:
             lane.refused["OPTED_OUT"] += 1
