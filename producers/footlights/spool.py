@@ -62,17 +62,23 @@ class Spool:
         Raises
         ------
         OSError
-            When the disk does not take it.
+            When the disk does not take it; nothing of it stays.
         """
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = root / f"{_NEW}{producer_id}"
+        fresh, lock = root / f"{_NEW}{producer_id}", -1
         fresh.mkdir(mode=0o700)
-        lock = os.open(fresh / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        meta = {"producer_id": producer_id, "source": source, "tenant_id": tenant_id}
-        (fresh / META).write_text(json.dumps(meta))
-        # Under its name only when it is whole: whoever finds it may take it over once its lock is free.
-        return cls(fresh.rename(root / producer_id), lock, meta)
+        try:
+            lock = os.open(fresh / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            meta = {"producer_id": producer_id, "source": source, "tenant_id": tenant_id}
+            (fresh / META).write_text(json.dumps(meta))
+            # Under its name only when it is whole: whoever finds it may take it over once its lock is free.
+            return cls(fresh.rename(root / producer_id), lock, meta)
+        except OSError:
+            if lock >= 0:
+                os.close(lock)
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
 
     @classmethod
     def abandoned(cls, root: Path) -> Iterator["Spool"]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from footlights import Client
+from footlights.ids import new_producer_id
+from footlights.spool import Spool
 
 from tests.producers.reading import read
 
@@ -20,6 +22,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small disk can only be mounted by root")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def open_files() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+def test_what_finds_no_room_for_its_folder_leaves_nothing_behind(small_disk: Path) -> None:
+    with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+        while filler.write(b"x" * 4_096):
+            pass
+    before = open_files()
+    for _ in range(20):
+        with pytest.raises(OSError, match="No space"):
+            Spool.create(small_disk / "spool", new_producer_id(), "shop", "default")
+    assert open_files() == before and [*(small_disk / "spool").iterdir()] == []
+    (small_disk / "filler").unlink()
+    Spool.create(small_disk / "spool", new_producer_id(), "shop", "default").close(remove=True)
 
 
 def test_a_full_disk(platform: tuple[str, str], small_disk: Path, tmp_path: Path) -> None:
