@@ -26,18 +26,13 @@ from footlights.ids import new_producer_id
 from footlights.lines import Line, LineRecorder
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
 from footlights.pseudonyms import Pseudonymiser
-from footlights.records import CONTEXT, Encoded, Recorder, Told
+from footlights.records import ARGUMENTS, CONTEXT, Encoded, Recorder, Told
 from footlights.refusals import CONSENT_CHANGED
 from footlights.relay import OnDelivery, Relay
 from footlights.spool import Limits, Spool, frame_of, full
 from footlights.wires import wire_of
 from footlights.written import SchemaUnavailable
 
-#: Arguments of `track` but its name, in the order of `Told`.
-_ARGUMENTS = (
-    "user_id", "anonymous_id", "session_id", "amount", "properties", "occurred_at", "context", "automatic", "message_id",
-    "sent_at_ms", "received_at_ms", "original_id",
-)  # fmt: skip
 #: Wait of a process that ends: what is left stays in the spool for the next one.
 EXIT_FLUSH_S = 3.0
 #: Longest wait of a fork for the connections of a client that has just started.
@@ -178,7 +173,7 @@ class Client(BusinessEvents):
 
     def check(self, event_name: str, **values: Any) -> Outcome:
         """What `track` would answer to these arguments, short of the spool: nothing is taken and no refusal counted."""
-        told: Any = (*[values.pop(name, None) for name in _ARGUMENTS], values)
+        told: Any = (*[values.pop(name, None) for name in ARGUMENTS], values)
         return self._take(event_name, told, keep=False)
 
     def _take(self, event_name: str, told: Told, *, keep: bool = True) -> Outcome:
@@ -325,9 +320,10 @@ class Client(BusinessEvents):
             return Spool.create(self._root, made, self._source, self._tenant_id)
         except OSError as problem:
             other = Path(tempfile.gettempdir()) / "footlights-spool" / self._root.name
+            spool = Spool.create(other, made, self._source, self._tenant_id)
             LOG.warning("the spool %s cannot be used (%s): events wait in %s", self._root, problem.strerror, other)
             self._root = other
-            return Spool.create(other, made, self._source, self._tenant_id)
+            return spool
 
     def _append(self, encoded: Encoded | Line) -> None:
         """Number a record and put it into the spool; waits for room."""
@@ -362,6 +358,10 @@ class Client(BusinessEvents):
         if self._strict:
             raise refusal from cause
         return Outcome("refused", refusal.reason, refusal.detail)
+
+    def _sync(self) -> None:  # OSError when the disk does not take it
+        if relay := self._relay:
+            relay.sync()
 
     def _before_fork(self, deadline: float) -> None:
         if self._relay:

@@ -2,9 +2,11 @@
 
 In: a connection with an open transaction (DB-API, SQLAlchemy or Django), an event.
 Out: a row of the outbox; later a record in the spool, in the order of the rows.
-Never: an event of a transaction that was rolled back; nor one lost: a crash between spool and delete repeats a message id.
+Never: an event of a transaction that was rolled back; nor one lost, by power loss either. A crash
+between spool and delete repeats a message id.
 """
 
+import contextlib
 import json
 import sys
 import threading
@@ -23,16 +25,20 @@ CREATE = """CREATE TABLE IF NOT EXISTS {table} (
     message_id VARCHAR(36) PRIMARY KEY, position BIGINT NOT NULL, event TEXT NOT NULL, refused VARCHAR(200)
 )"""
 Rows = list[Sequence[Any]]
+_FOR_ANOTHER_TIME = frozenset({"SPOOL_FULL", "SPOOL_FAILED", "UNAVAILABLE", "CLOSED", "INTERNAL"})
 
 
 class Database(Protocol):
-    """The two things that an outbox asks of a connection."""
+    """What an outbox asks of a connection."""
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Rows:
         """Run a statement whose values stand as `?`; returns its rows, [] when it has none."""
 
     def commit(self) -> None:
         """End the transaction."""
+
+    def rollback(self) -> None:
+        """Take the transaction back."""
 
 
 class DbApi:
@@ -54,6 +60,10 @@ class DbApi:
         """End the transaction."""
         self._connection.commit()
 
+    def rollback(self) -> None:
+        """Take the transaction back."""
+        self._connection.rollback()
+
 
 class SqlAlchemy:
     """A Session or a Connection of SQLAlchemy."""
@@ -73,6 +83,10 @@ class SqlAlchemy:
     def commit(self) -> None:
         """End the transaction."""
         self._connection.commit()
+
+    def rollback(self) -> None:
+        """Take the transaction back."""
+        self._connection.rollback()
 
 
 def database(connection: Any) -> Database:
@@ -141,30 +155,48 @@ class Outbox:
         return Outcome(SPOOLED if checked else checked.status, message_id=values["message_id"])
 
     def relay(self, connection: Any, limit: int = 500) -> int:
-        """Move the oldest rows into the spool and delete them, in a transaction of its own; returns how many moved."""
+        """Move the oldest rows into the spool and delete them, in a transaction of its own; returns how many moved.
+
+        Raises
+        ------
+        Exception
+            What the database raises, or OSError of the spool's disk: the rows are still there.
+        """
         held = database(connection)
+        try:
+            moved, refused = self._move(held, limit)
+            # Power loss may not take from the spool what the database is about to forget.
+            self._client._sync()
+            for message_id in moved:
+                held.execute(f"DELETE FROM {self._table} WHERE message_id = ?", (message_id,))
+            for message_id, reason in refused.items():
+                held.execute(f"UPDATE {self._table} SET refused = ? WHERE message_id = ?", (reason, message_id))
+            held.commit()
+        except BaseException:
+            with contextlib.suppress(Exception):  # whoever gives the same connection again starts anew
+                held.rollback()
+            raise
+        return len(moved)
+
+    def _move(self, held: Database, limit: int) -> tuple[list[str], dict[str, str]]:
+        """Track the oldest rows: (ids of those that are done with, reasons of those that never can be sent)."""
         rows = held.execute(
             f"SELECT message_id, event FROM {self._table} WHERE refused IS NULL ORDER BY position, message_id LIMIT {int(limit)}"
         )
-        moved = 0
+        moved, refused = list[str](), dict[str, str]()
         for message_id, text in rows:
             event_name, values = json.loads(text)
             if "amount" in values:
                 values["amount"] = Money(*values["amount"])
             outcome = self._client.track(event_name, **values)
             if outcome or outcome.status == OPTED_OUT:
-                held.execute(f"DELETE FROM {self._table} WHERE message_id = ?", (message_id,))
-                moved += 1
-            elif (
-                outcome.reason in ("SPOOL_FULL", "SPOOL_FAILED", "UNAVAILABLE", "CLOSED", "INTERNAL")
-                or not outcome.reason
-            ):
-                break  # for another time, and nothing overtakes it
-            else:  # a row that never can be sent must not hold up the rest
+                moved.append(message_id)
+            elif not outcome.reason or outcome.reason in _FOR_ANOTHER_TIME:
+                break  # nothing overtakes it
+            else:  # it must not hold up the rest
                 LOG.error("an event of the outbox is refused (%s) and stays there, marked", outcome.reason)
-                held.execute(f"UPDATE {self._table} SET refused = ? WHERE message_id = ?", (outcome.reason, message_id))
-        held.commit()
-        return moved
+                refused[message_id] = outcome.reason
+        return moved, refused
 
     def run(self, connect: Callable[[], Any], stop: threading.Event, every_s: float = 0.5) -> None:
         """Relay until `stop` is set, e.g. on a thread or in a process of its own; a database that is away is tried again."""

@@ -31,8 +31,11 @@ _RESERVED = frozenset(
 _FILLED = frozenset(
     {"event_name", "message_id", "occurred_at_ms", "sent_at_ms", "received_at_ms", "properties", "sequence"}
 )
-#: Arguments of `Client.track` but the event's name: user_id, anonymous_id, session_id, amount, properties, occurred_at, context,
-#: automatic, message_id, sent_at_ms, received_at_ms, original_id, and the further ones by name.
+#: Arguments of `Client.track` but the event's name, and their types; the further ones follow by name.
+ARGUMENTS = (
+    "user_id", "anonymous_id", "session_id", "amount", "properties", "occurred_at",
+    "context", "automatic", "message_id", "sent_at_ms", "received_at_ms", "original_id",
+)  # fmt: skip
 Told = tuple[
     str | int | None, str | int | None, str | int | None, Money | None, Mapping[str, Any] | None, datetime | int | None,
     Mapping[str, str | None] | None, bool, str | None, int | None, int | None, str | None, dict[str, Any],

@@ -161,6 +161,17 @@ class Relay:
             self._settled = not self.waiting or time.monotonic() > deadline
             time.sleep(0 if self._settled else 0.001)
 
+    def sync(self) -> None:
+        """Bring what this process has put into its spools to the disk itself.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it.
+        """
+        with self._working:
+            self._sync_own()
+
     def consent(self, key: bytes, message_id: str, *, allowed: bool) -> None:
         """Tell the topic of consents at once; the event that says the same is in the spool, and the stream tells it again."""
         tenant_id, _, subject = key.decode().partition(KEY_SEPARATOR)
@@ -329,8 +340,11 @@ class Relay:
 
     def _sync(self) -> None:
         if self._sync_every_s:
-            for sending in self._of(own=True):
-                sending.spool.sync()
+            self._sync_own()
+
+    def _sync_own(self) -> None:
+        for sending in self._of(own=True):
+            sending.spool.sync()
 
     def _adopt(self) -> None:
         for spool in Spool.abandoned(self._root):

@@ -48,7 +48,7 @@ class Spool:
         self._segments: list[int] = sorted(int(p.stem) for p in folder.glob(f"*{SEGMENT}"))
         # Bytes in full segments, and bytes of those that went: one thread writes each.
         self._filled, self._removed = sum(self._path(first).stat().st_size for first in self._segments), 0
-        self._fd, self._size, self._synced = -1, 0, (-1, 0)
+        self._fd, self._size, self._synced, self._findable = -1, 0, (-1, 0), False
         self._to_sync: list[int] = []
         self._waits_since = 0.0
         self._read_fd, self._reading, self._at = -1, 0, 0
@@ -98,8 +98,14 @@ class Spool:
                     found = cls(folder, lock, json.loads((folder / META).read_text()))
                     lock = -1
                     yield found
-            except (OSError, ValueError, KeyError):
+            except OSError:
                 continue  # held by its process, or gone meanwhile
+            except (ValueError, KeyError, TypeError):
+                aside = root / QUARANTINE
+                LOG.error("the spool %s does not say whose it is and was put into %s", folder.name, aside)
+                with suppress(OSError):
+                    aside.mkdir(exist_ok=True, mode=0o700)
+                    folder.rename(aside / folder.name)
             finally:
                 if lock >= 0:
                     os.close(lock)
@@ -140,6 +146,7 @@ class Spool:
                 raise OSError(errno.ENOSPC, "no space left for all of it")
             if sync:
                 os.fdatasync(self._fd)
+                self._sync_names()
         except OSError:
             os.ftruncate(self._fd, self._size)
             raise
@@ -152,11 +159,19 @@ class Spool:
         if self._fd >= 0:
             self._to_sync.append(self._fd)
         self._filled += self._size
+        self._findable = False
         self._fd, self._size = fd, 0
         self._segments.append(number)
 
     def sync(self) -> None:
-        """Bring what was written to the disk itself: every record whose `append` returned before this call."""
+        """Bring what was written to the disk itself: every record whose `append` returned before this call.
+
+        Raises
+        ------
+        OSError
+            When the disk does not take it.
+        """
+        self._sync_names()
         fd, size = self._fd, self._size  # first: a roll meanwhile puts this file among those below
         while self._to_sync:
             full = self._to_sync[0]
@@ -168,6 +183,21 @@ class Spool:
         if fd >= 0 and self._synced != (fd, size):
             os.fdatasync(fd)
             self._synced = (fd, size)
+
+    def _sync_names(self) -> None:
+        """Bring to the disk what a process after a power loss needs to find the segments."""
+        if not self._findable:
+            self._findable = True  # first: a roll meanwhile asks for another time
+            try:
+                for place in (self.folder / META, self.folder, self.folder.parent):
+                    descriptor = os.open(place, os.O_RDONLY)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
+            except OSError:
+                self._findable = False
+                raise
 
     # -- reading
 

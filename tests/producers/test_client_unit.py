@@ -8,6 +8,7 @@ import os
 import pkgutil
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from datetime import UTC, datetime
@@ -122,6 +123,23 @@ def test_a_full_spool_refuses_and_counts(cached: Path) -> None:
         assert {o.reason for o in outcomes if not o} == {"SPOOL_FULL"}
         assert held.refused == {"SPOOL_FULL": 30 - taken}
         assert held.waiting == taken
+
+
+@pytest.mark.parametrize("mended", [False, True])
+def test_a_folder_that_cannot_be_used_is_left_for_another_that_can(
+    cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mended: bool
+) -> None:
+    blocked, spare = tmp_path / "blocked", tmp_path / "spare"
+    blocked.write_text("a file")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(blocked))
+    with client(cached, spool_dir=blocked / "spool") as one:
+        assert one.track("search", user_id="u").reason == "SPOOL_FAILED"
+        monkeypatch.setattr(tempfile, "gettempdir", lambda: str(spare))
+        if mended:
+            blocked.unlink()
+        assert one.track("search", user_id="u") and one.track("search", user_id="u")
+    assert len([*spare.rglob("meta.json")]) == (not mended)
+    assert len([*blocked.rglob("meta.json")]) == mended
 
 
 def test_closed_is_closed(cached: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from footlights.frames import Damage, Framed, framed, parse
-from footlights.spool import ACKED, QUARANTINE, Limits, Spool
+from footlights.spool import ACKED, META, QUARANTINE, Limits, Spool
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +81,19 @@ def test_a_folder_is_taken_over_once_its_process_is_gone(tmp_path: Path) -> None
     assert not list(Spool.abandoned(tmp_path))
     heir.close(remove=True)
     assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("meta", ["", "[]", '{"source": "shop"}', "\0" * 80])
+def test_a_folder_that_does_not_say_whose_it_is_is_put_aside(tmp_path: Path, meta: str) -> None:
+    for name in ("a" * 32, "b" * 32):
+        spool = Spool.create(tmp_path, name, "shop", "default")
+        write(spool, 1, 3)
+        spool.close(remove=False)
+    (tmp_path / ("a" * 32) / META).write_text(meta)
+    (heir,) = Spool.abandoned(tmp_path)
+    assert heir.producer_id == "b" * 32
+    heir.close(remove=True)
+    assert not list(Spool.abandoned(tmp_path)) and len([*(tmp_path / QUARANTINE).rglob("*.seg")]) == 1
 
 
 def test_segments_go_as_they_are_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +194,36 @@ def test_damage_in_a_segment_that_grows_costs_its_own_record_only(tmp_path: Path
     assert spool.damaged == 1
     write(spool, 7, 8)
     assert read_all(spool, final=False) == [7, 8]
+    spool.close(remove=True)
+
+
+def test_a_sync_brings_down_what_finds_the_segments_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("footlights.spool.SEGMENT_BYTES", 1_000)
+    synced, broken, fsync = list[Path](), [True], os.fsync
+
+    def noted(descriptor: int) -> None:
+        if broken:
+            broken.clear()
+            raise OSError(errno.EIO, "the disk is broken")
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    spool = Spool.create(tmp_path, "8" * 32, "shop", "default")
+    write(spool, 1, 2)
+    with pytest.raises(OSError, match="broken"):
+        spool.sync()
+    needed = [spool.folder / META, spool.folder, tmp_path]
+    for last in (2, 3, 30):
+        write(spool, spool.sequence + 1, last)
+        synced.clear()
+        spool.sync()
+        spool.sync()
+        assert synced == ([] if last == 3 else needed), "once for each new segment"
+    synced.clear()
+    for number in range(31, 51):
+        assert append(spool, number, sync=True)
+    assert len(synced) >= 3 and set(synced) == set(needed)
     spool.close(remove=True)
 
 

@@ -1,7 +1,10 @@
 """The outbox in each kind of connection: events follow their transaction, leave in order, and come once after a crash."""
 
+import errno
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +72,19 @@ def buy(outbox: Outbox, connection: Any, order: str) -> None:
     )  # fmt: skip
 
 
+def noting(connection: Any, notes: list[str]) -> Any:
+    """A connection that notes its commits."""
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            if name == "commit":
+                notes.append("committed")
+            return getattr(connection, name)
+
+    Noting.__module__ = type(connection).__module__
+    return Noting()
+
+
 def dying(connection: Any) -> Any:
     """The connection of a process that dies before it commits."""
 
@@ -124,6 +140,42 @@ def test_a_crash_between_spool_and_delete_repeats_the_message_id(
     assert relayed(held, outbox, connect()) == 1
     found = read(platform[0], TOPICS, source_of(request))
     assert len(found) == 2 and len({r.record["message_id"] for r in found}) == 1
+
+
+def test_the_disk_has_it_before_the_database_forgets_it(
+    request: pytest.FixtureRequest,
+    client: Make,
+    connect: Callable[[], Any],
+    platform: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = client(source=source_of(request), spool_sync_s=3_600.0)
+    outbox, connection, notes = Outbox(held), connect(), list[str]()
+    outbox.create(connection)
+    for number in range(3):
+        buy(outbox, connection, f"o{number}")
+    connection.commit()
+    assert held.track("search", user_id="rosa"), "the first sync of a client is behind it"
+    time.sleep(0.2)
+    fdatasync, broken = os.fdatasync, [True]
+
+    def noted(descriptor: int) -> None:
+        if broken:
+            broken.clear()
+            raise OSError(errno.EIO, "the disk is broken")
+        notes.append("on the disk")
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    same = noting(connect(), notes)
+    with pytest.raises(OSError, match="broken"):
+        outbox.relay(same)
+    assert notes == []
+    assert outbox.relay(same) == 3, "the rows are still there, for the same connection too"
+    assert notes == ["on the disk", "committed"]
+    assert held.flush(30) == 0
+    found = read(platform[0], TOPICS, source_of(request))
+    assert len({r.record["message_id"] for r in found}) == 4 and len(found) == 7
 
 
 def test_what_track_refuses_never_enters_and_what_the_database_refuses_is_raised(
