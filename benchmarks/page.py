@@ -146,11 +146,15 @@ def _service(found: dict[str, Any]) -> list[str]:
         "|---|---|---|",
         *(f"| {n} | {r['us']:.2f} | {r['rss_mib']:.0f} |" for n, r in found["by_measures"].items()),
         "",
-        "An evaluation of the KPI stage, when one of its tenants has news (median of twenty), and the head that is stored with it:",
+        "An evaluation of the KPI stage, when one of its tenants has news (median of twenty), the head that is stored with it, and",
+        "a start from what is stored of so many tenants, in which a new owner publishes nothing:",
         "",
-        "| tenants | ms | stored head, bytes |",
-        "|---|---|---|",
-        *(f"| {int(n):,} | {r['ms']:.1f} | {r['head_bytes']:,} |" for n, r in found["by_tenants"].items()),
+        "| tenants | ms | stored head, bytes | start, ms |",
+        "|---|---|---|---|",
+        *(
+            f"| {int(n):,} | {r['ms']:.1f} | {r['head_bytes']:,} | {r['start_ms']:,} |"
+            for n, r in found["by_tenants"].items()
+        ),
         "",
     ]
 

@@ -56,8 +56,11 @@ class Refusals:
 
 
 def note_greatest(sequences: dict[str, int], source: str, producer: str, sequence: int) -> None:
-    """Note the sequence of a producer, by source/producer_id, when it is the greatest known."""
-    key = f"{source}/{producer}"
+    """Note the sequence of a producer, by source/producer_id, when it is the greatest known.
+
+    What comes behind the last slash is the id, so that one of its own is written as in a URL.
+    """
+    key = f"{source}/{producer.replace('%', '%25').replace('/', '%2F')}"
     sequences[key] = max(sequences.get(key, 0), sequence)
 
 

@@ -11,6 +11,9 @@ DATABASE = "footlights"
 #: Inserts whose tokens a table remembers.
 DEDUPLICATION_WINDOW = 10_000
 TIME = "DateTime64(3, 'UTC')"
+#: Parts of a `key` of the column `sequences`.
+SOURCE_OF_KEY = "arrayStringConcat(arrayPopBack(splitByChar('/', key)), '/')"
+PRODUCER_OF_KEY = "decodeURLComponent(splitByChar('/', key)[-1])"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from schemas.identity import LATE_SQL
 from schemas.money import REPORTING_CURRENCY
 from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.analyst_views import ANALYST_VIEWS
-from sinks.table import DATABASE
+from sinks.table import DATABASE, PRODUCER_OF_KEY, SOURCE_OF_KEY
 from sinks.tables import KPI_POINTS, TABLES
 from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
 from sinks.view import View
@@ -51,7 +51,7 @@ KPI_VIEWS = (
 )
 
 _SEEN = f"""
-SELECT arrayStringConcat(arrayPopBack(splitByChar('/', key)), '/') AS source, splitByChar('/', key)[-1] AS producer_id,
+SELECT {SOURCE_OF_KEY} AS source, {PRODUCER_OF_KEY} AS producer_id,
     max(sequence) AS greatest
 FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
 GROUP BY source, producer_id

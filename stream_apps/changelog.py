@@ -10,7 +10,7 @@ read them again.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -71,6 +71,15 @@ def delete(place: Place, key: Key, generation: int, topic: str) -> Outgoing:
     return Outgoing(topic, place.partition, packed_key(place, key, generation), None)
 
 
+def loaded(items: Iterable[tuple[bytes, bytes]]) -> dict[Place, Records]:
+    """Records of a table, by source partition."""
+    out: dict[Place, Records] = {}
+    for key, value in items:
+        place, logical, generation = unpacked_key(key)
+        out.setdefault(place, Records()).put(generation, unpacked_value(logical, value))
+    return out
+
+
 class Changelog:
     """A Faust table of bytes whose partitions are those of the sources."""
 
@@ -88,14 +97,11 @@ class Changelog:
 
     def load(self) -> dict[Place, Records]:
         """All records that the table holds, by source partition."""
-        out: dict[Place, Records] = {}
-        for key, value in self._items():
-            place, logical, generation = unpacked_key(key)
-            out.setdefault(place, Records()).put(generation, unpacked_value(logical, value))
-        return out
+        return loaded(self.items())
 
-    def _items(self) -> Iterator[tuple[bytes, bytes]]:
-        return ((k, v) for k, v in self._store().data.items() if v)
+    def items(self) -> list[tuple[bytes, bytes]]:
+        """What the table holds just now, for `loaded`."""
+        return [(k, v) for k, v in self._store().data.items() if v]
 
     def note(self, written: Iterable[tuple[Outgoing, int]]) -> None:
         """Take acknowledged writes over into the table's store. The caller makes sure that no rebalance came between."""

@@ -33,7 +33,7 @@ from stream_apps.batch_transport import (
     seek_back,
 )
 from stream_apps.batch_transport import OffsetGuard as Guard
-from stream_apps.changelog import Changelog, Place, delete, put
+from stream_apps.changelog import Changelog, Place, delete, loaded, put
 from stream_apps.compute.kpi.points import Point
 from stream_apps.compute.kpi.stage import KpiStage
 from stream_apps.compute.records import Records
@@ -98,18 +98,27 @@ class KpisStage:
         self._writer: RecordWriter | None = None
         self._lock = asyncio.Lock()
 
-    def _current_stage(self) -> KpiStage:
-        """The state of this generation: after a rebalance the table is the truth again."""
-        generation = self._app.consumer_generation_id
-        if generation != self._generation or self._stage is None:
-            records = self._changelog.load().get(PLACE) or Records()
-            self._generation, self._batch = generation, None
+    async def _current_stage(self) -> KpiStage | None:
+        """The state of this generation: after a rebalance the table is the truth again. None when another came meanwhile.
+
+        It is made on a thread, so that heartbeats go on: the points of a thousand tenants take it seconds.
+        """
+        generation, stage = self._app.consumer_generation_id, self._stage
+        if generation != self._generation or stage is None:
+            self._generation, self._batch, self._stage = generation, None, None
             self._acks.clear()
             GAUGES.clear()
             self._guard = Guard(enabled=self._config.transport.guard)
-            self._stage = KpiStage(records, generation, self._config.reporting_zone)
-            log.info("kpi_stage_ready", offset=self._stage.offset, republish=len(self._stage.recovered))
-        return self._stage
+            items = self._changelog.items()  # now: a rebalance changes the table
+            stage = await asyncio.to_thread(self._stage_of, items, generation)
+            if not self._holds(generation):
+                return None
+            self._stage = stage
+            log.info("kpi_stage_ready", offset=stage.offset, republish=len(stage.recovered))
+        return stage
+
+    def _stage_of(self, items: list[tuple[bytes, bytes]], generation: int) -> KpiStage:
+        return KpiStage(loaded(items).get(PLACE) or Records(), generation, self._config.reporting_zone)
 
     async def consume(self, stream: Any) -> None:
         """The body of the agent."""
@@ -123,7 +132,9 @@ class KpisStage:
                         self._acks.append((batch.last_offset, partial(stream.ack, event)))
 
     async def _admitted(self, batch: RecordBatch) -> bool:
-        stage = self._current_stage()
+        stage = await self._current_stage()
+        if stage is None:
+            return False
         known = stage.read_offset if stage.read_offset >= 0 else stage.clean_offset
         expected = known + 1 if known >= 0 else None
         ask = expected is None or self._guard.asks_log_start
@@ -155,9 +166,9 @@ class KpisStage:
                 await self._schemas.fetch(missing.schema_id)
         if decoded.bad:
             raise ValueError(f"{SOURCE.name}: offset {decoded.bad[0].offset} is {decoded.bad[0].error_code}")
-        if not is_current(self._app, batch):
+        stage, now_ms = self._stage, int(time.time() * 1000)
+        if stage is None or not is_current(self._app, batch) or not self._holds(self._generation):
             return False
-        stage, now_ms = self._current_stage(), int(time.time() * 1000)
         offsets = decoded.frame["__offset"].to_list()
         for offset, row in zip(offsets, decoded.frame.iter_rows(named=True), strict=True):
             stage.take(row, offset, now_ms)
@@ -211,8 +222,8 @@ class KpisStage:
         batch = self._batch
         if batch is None or not is_current(self._app, batch) or loop_stalled(self._app):
             return
-        stage, generation = self._current_stage(), self._generation
-        if self._batch is not batch:
+        stage, generation = self._stage, self._generation
+        if stage is None or not self._holds(generation):
             return
         now_ms = int(time.time() * 1000)
         if stage.recovered:

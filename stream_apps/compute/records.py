@@ -105,6 +105,13 @@ class Records:
             for versions in held.values():
                 yield from versions.by_generation.items()
 
+    def newest_of(self, kind: str) -> Iterator[Record]:
+        """The newest record of each key of a kind, whoever wrote it."""
+        for held in self._buckets.values():
+            for (found, _), versions in held.items():
+                if found == kind:
+                    yield versions.newest
+
     def ids(self) -> Iterator[Record]:
         """Every writer's records of ids."""
         for _, record in self.all():
@@ -131,6 +138,10 @@ class Records:
         """Key and writer of every additive record and sketch of a bucket."""
         held = self._buckets.get((level, bucket), {})
         return [((level, bucket, *n), g) for n, v in held.items() if n[0] in STATES for g in v.by_generation]
+
+    def holds(self, level: int, bucket: int) -> bool:
+        """Whether anything is known of a bucket."""
+        return bool(self._buckets.get((level, bucket)))
 
     def has_state(self, level: int, bucket: int) -> bool:
         """Whether a bucket has additive records or sketches."""

@@ -150,16 +150,19 @@ def test_a_dead_letter_that_is_sent_again_counts_once(bench: Bench, registry_url
 def test_what_a_record_says_is_never_taken_for_the_store_s_word(bench: Bench) -> None:
     """The engine marks an exception within an answer; a producer may have that mark for its name, among others."""
     rng = random.Random(8)
-    for name in ("__exception__", "Code: 241. DB::Exception", "'; --", "\\", "zw\u00f6lf\n\r\0", "__exception__\r\n"):
-        found = record(rng, START_MS, producer_id=name, source=name, sequence=1)
-        for one in (found, {**found, "sequence": 2}, {**found, "sequence": 2}):
-            bench.traffic.send_again(one)
-            bench.traffic.flush()
-            bench.drain(bench.start(dedup_ids=1))
+    names = ("__exception__", "Code: 241. DB::Exception", "'; --", "\\", "zw\u00f6lf\n\r\0", "a/b/", "50%2F")
+    found = [record(rng, START_MS, producer_id=name, source=name) for name in names]
+    for sequence in (1, 2, 2):
+        for one in found:
+            bench.traffic.send_again({**one, "sequence": sequence})
+        bench.traffic.flush()
+        bench.drain(bench.start(dedup_ids=1))
     audit(bench)
-    assert bench.rows("SELECT count(), uniq(producer_id), countIf(redelivery) FROM footlights.duplicates") == [
-        (12, 6, 6)
-    ]
+    told = bench.rows("SELECT count(), uniq(producer_id), countIf(redelivery) FROM footlights.duplicates")
+    assert told == [(14, 7, 7)]
+    told = bench.rows("SELECT source = producer_id, last_sequence, missing FROM footlights.conservation")
+    assert told == [(True, 2, 0)] * 7
+    assert bench.rows("SELECT count(), countIf(missing != 0), sum(stored) FROM footlights.ledger") == [(7, 0, 7)]
 
 
 @pytest.mark.kafka

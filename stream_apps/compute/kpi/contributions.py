@@ -198,7 +198,7 @@ class Contributions:
         return {b: self.cells(level, b) for b in range(first, last + 1) if self._known(level, b)}
 
     def _known(self, level: int, bucket: int) -> bool:
-        return (level, bucket) in self._hot or bool(self._records.of(level, bucket))
+        return (level, bucket) in self._hot or self._records.holds(level, bucket)
 
     def sweep(self, now_ms: int) -> list[tuple[StoredKey, int]]:
         """Give up the buckets that nothing touched for `KEPT_MS`; returns (key, writer) of their records, to be deleted."""

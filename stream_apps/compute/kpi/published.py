@@ -108,10 +108,9 @@ class Published:
         self._changed: set[tuple[Series, int]] = set()
         #: Keys of the series whose last point of a window was not final: by KPI, window and dimensions, then by the window.
         self._open: dict[Kind, dict[int, set[Dims]]] = {}
-        for record in {r.key: r for _, r in records.all() if r.kind == POINTS}.values():
-            newest = next(r for r in records.of(record.level, record.bucket) if r.key == record.key)
+        for record in records.newest_of(POINTS):
             series = Series.parse(record.piece)
-            chunk = self._chunks[series, record.bucket] = Chunk.unpacked(newest.body)
+            chunk = self._chunks[series, record.bucket] = Chunk.unpacked(record.body)
             self._levels[series, record.bucket] = record.level
             for window in (np.flatnonzero(chunk.status == OPEN) + record.bucket * CHUNK).tolist():
                 self._opened(series, window)

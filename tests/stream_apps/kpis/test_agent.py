@@ -1,5 +1,6 @@
 """What the agent does when the process stands still, or a rebalance comes, between two of its steps."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,7 @@ class Broker:
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> kpis.KpisStage:
     monkeypatch.setattr(
-        kpis, "Changelog", lambda *_: SimpleNamespace(topic="changelog", note=lambda _: None, load=dict)
+        kpis, "Changelog", lambda *_: SimpleNamespace(topic="changelog", note=lambda _: None, items=list)
     )
     monkeypatch.setattr(kpis, "Publisher", lambda _: None)
     config = StreamConfig("127.0.0.1:1", "http://127.0.0.1:1", tmp_path, b"k" * 32)
@@ -90,6 +91,30 @@ async def test_a_batch_that_a_rebalance_overtook_is_not_taken(
     before = agent._batch
     assert await agent._take(batch) is taken
     assert (agent._batch is before) is not taken
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+async def test_a_start_leaves_the_loop_alone_and_holds_for_its_generation_only(
+    agent: kpis.KpisStage, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    loop, made_on = threading.get_ident(), list[int]()
+
+    def slow(*arguments: Any) -> KpiStage:
+        made_on.append(threading.get_ident())
+        if overtaken and len(made_on) == 1:
+            app.consumer_generation_id = 3
+        return KpiStage(*arguments)
+
+    app: Any = agent._app
+    monkeypatch.setattr(kpis, "KpiStage", slow)
+    app.consumer_generation_id = 2
+    stage = await agent._current_stage()
+    if overtaken:
+        assert stage is None and agent._stage is None
+        stage = await agent._current_stage()
+    assert stage is agent._stage is await agent._current_stage() and agent._batch is None
+    assert stage is not None and stage.generation == app.consumer_generation_id
+    assert len(made_on) == 1 + overtaken and loop not in made_on
 
 
 class _Frame(dict[str, Any]):

@@ -1,5 +1,6 @@
 """When windows open, close and are restated, and how far event time is complete."""
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgpack
 import numpy as np
 import pytest
 
+from benchmarks.tenants import START_MS, Stage
 from schemas.identity import DISORDER_MS
 from schemas.partials import ADDITIVE, HEAD, HEAD_LEVEL, AdditivePart, Head, pack_additive, pack_head
 from schemas.windows import MINUTE
@@ -222,3 +224,28 @@ def test_how_far_windows_were_told_survives(first_release: bool) -> None:
     again = KpiStage(kept, 2).contributions
     assert again.newest == {("commerce", MINUTE, "default"): START + 2}
     assert again.grown == {("commerce", MINUTE, "default"): START}
+
+
+def calls_of_a_start(tenants: int) -> int:
+    """Function calls that a stage needs to start from what is stored of so many tenants."""
+    held, names = Stage(), [f"tenant-{n}" for n in range(tenants)]
+    held.tell(names, 1, START_MS)
+    held.settle(START_MS)
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        again = KpiStage(held.stage.records, 2)
+    finally:
+        sys.setprofile(before)
+    assert len(again.published._chunks) == len(held.stage.published._chunks) > 50 * tenants
+    return calls
+
+
+def test_a_start_takes_ten_times_as_much_for_ten_times_the_tenants() -> None:
+    assert calls_of_a_start(30) < 15 * calls_of_a_start(3)
