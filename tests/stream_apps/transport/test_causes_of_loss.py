@@ -11,7 +11,8 @@ from tests.stream_apps.transport.cluster import CountingCluster
 pytestmark = pytest.mark.kafka
 
 SMALL_BATCHES: dict[str, Any] = {"min_rows": 500, "max_wait_ms": 20}
-SLOW_AGENT: dict[str, Any] = {"slow_s": 0.1, "maxsize": 32, "faust": {"broker_max_poll_records": 4_000}}
+#: Sixty batches of a thousand at most, a tenth of a second each: some still wait in the queues when these are cleared.
+SLOW_AGENT: dict[str, Any] = {"slow_s": 0.1, "maxsize": 32, "faust": {"broker_max_poll_records": 1_000}}
 
 
 def restart_into(cluster: CountingCluster, failpoint: str, **transport: bool) -> None:
