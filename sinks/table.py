@@ -11,9 +11,10 @@ DATABASE = "footlights"
 #: Inserts whose tokens a table remembers.
 DEDUPLICATION_WINDOW = 10_000
 TIME = "DateTime64(3, 'UTC')"
-#: Parts of a `key` of the column `sequences`.
-SOURCE_OF_KEY = "arrayStringConcat(arrayPopBack(splitByChar('/', key)), '/')"
-PRODUCER_OF_KEY = "decodeURLComponent(splitByChar('/', key)[-1])"
+#: Source, producer_id and sequence of each entry of the column `sequences`.
+SEQUENCES = f"""(SELECT arrayStringConcat(arrayPopBack(splitByChar('/', key)), '/') AS source,
+    decodeURLComponent(splitByChar('/', key)[-1]) AS producer_id, sequence
+FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence)"""
 
 
 @dataclass(frozen=True)

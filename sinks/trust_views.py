@@ -7,7 +7,7 @@ Never: a count of batches where rows can be counted: a row that somebody deleted
 
 from schemas.families import FAMILIES
 from sinks.ddl import RETENTION
-from sinks.table import DATABASE, PRODUCER_OF_KEY, SOURCE_OF_KEY
+from sinks.table import DATABASE, SEQUENCES
 from sinks.view import View
 
 _SERIES = "tenant_id, kpi, window, by, window_start"
@@ -99,9 +99,8 @@ FROM
         bitmapBuild(emptyArrayUInt64()) AS held
     FROM {DATABASE}.producer_reports
     UNION ALL
-    SELECT {SOURCE_OF_KEY}, {PRODUCER_OF_KEY}, toDateTime64(0, 3, 'UTC'),
-        0, 0, sequence, 0, 0, 0, 0, 0, bitmapBuild(emptyArrayUInt64())
-    FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
+    SELECT source, producer_id, toDateTime64(0, 3, 'UTC'), 0, 0, sequence, 0, 0, 0, 0, 0, bitmapBuild(emptyArrayUInt64())
+    FROM {SEQUENCES}
     UNION ALL
     SELECT source, producer_id, toDateTime64(0, 3, 'UTC'), 0, 0, max(number), countIf(kind = 'stored'),
         countIf(kind = 'duplicate'),

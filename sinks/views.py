@@ -9,7 +9,7 @@ from schemas.identity import LATE_SQL
 from schemas.money import REPORTING_CURRENCY
 from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.analyst_views import ANALYST_VIEWS
-from sinks.table import DATABASE, PRODUCER_OF_KEY, SOURCE_OF_KEY
+from sinks.table import DATABASE, SEQUENCES
 from sinks.tables import KPI_POINTS, TABLES
 from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
 from sinks.view import View
@@ -50,12 +50,7 @@ KPI_VIEWS = (
     ),
 )
 
-_SEEN = f"""
-SELECT {SOURCE_OF_KEY} AS source, {PRODUCER_OF_KEY} AS producer_id,
-    max(sequence) AS greatest
-FROM (SELECT sequences FROM {DATABASE}.batches) ARRAY JOIN mapKeys(sequences) AS key, mapValues(sequences) AS sequence
-GROUP BY source, producer_id
-"""
+_SEEN = f"SELECT source, producer_id, max(sequence) AS greatest FROM {SEQUENCES} GROUP BY source, producer_id"
 _REPORTED = f"""
 SELECT source, producer_id, toUInt64(max(last_sequence)) AS accepted, toUInt64(max(failed)) AS gone
 FROM {DATABASE}.producer_reports GROUP BY source, producer_id

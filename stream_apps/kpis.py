@@ -103,19 +103,22 @@ class KpisStage:
 
         It is made on a thread, so that heartbeats go on: the points of a thousand tenants take it seconds.
         """
-        generation, stage = self._app.consumer_generation_id, self._stage
-        if generation != self._generation or stage is None:
+        if self._held_stage() is None:
+            generation = self._app.consumer_generation_id
             self._generation, self._batch, self._stage = generation, None, None
             self._acks.clear()
             GAUGES.clear()
             self._guard = Guard(enabled=self._config.transport.guard)
             items = self._changelog.items()  # now: a rebalance changes the table
             stage = await asyncio.to_thread(self._stage_of, items, generation)
-            if not self._holds(generation):
-                return None
-            self._stage = stage
-            log.info("kpi_stage_ready", offset=stage.offset, republish=len(stage.recovered))
-        return stage
+            if self._holds(generation):
+                self._stage = stage
+                log.info("kpi_stage_ready", offset=stage.offset, republish=len(stage.recovered))
+        return self._held_stage()
+
+    def _held_stage(self) -> KpiStage | None:
+        """The state, while its generation is the consumer's."""
+        return self._stage if self._holds(self._generation) else None
 
     def _stage_of(self, items: list[tuple[bytes, bytes]], generation: int) -> KpiStage:
         return KpiStage(loaded(items).get(PLACE) or Records(), generation, self._config.reporting_zone)
@@ -166,8 +169,8 @@ class KpisStage:
                 await self._schemas.fetch(missing.schema_id)
         if decoded.bad:
             raise ValueError(f"{SOURCE.name}: offset {decoded.bad[0].offset} is {decoded.bad[0].error_code}")
-        stage, now_ms = self._stage, int(time.time() * 1000)
-        if stage is None or not is_current(self._app, batch) or not self._holds(self._generation):
+        stage, now_ms = self._held_stage(), int(time.time() * 1000)
+        if stage is None or not is_current(self._app, batch):
             return False
         offsets = decoded.frame["__offset"].to_list()
         for offset, row in zip(offsets, decoded.frame.iter_rows(named=True), strict=True):
@@ -222,8 +225,8 @@ class KpisStage:
         batch = self._batch
         if batch is None or not is_current(self._app, batch) or loop_stalled(self._app):
             return
-        stage, generation = self._stage, self._generation
-        if stage is None or not self._holds(generation):
+        stage, generation = self._held_stage(), self._generation
+        if stage is None:
             return
         now_ms = int(time.time() * 1000)
         if stage.recovered:

@@ -105,7 +105,9 @@ class Relay:
         self._at_work, self._helped = time.monotonic(), float("-inf")
         self._fatal = self._looked = self._settled = False
         self._stop = threading.Event()
-        self._due = dict.fromkeys((self._keep, self._adopt, self._report_all, self._sync), 0.0)
+        self._due = dict.fromkeys((self._keep, self._adopt, self._report_all), 0.0)
+        if sync_every_s:
+            self._due[self._sync] = 0.0
         self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
         self._thread.start()
 
@@ -170,7 +172,7 @@ class Relay:
             When the disk does not take it.
         """
         with self._working:
-            self._sync_own()
+            self._sync()
 
     def consent(self, key: bytes, message_id: str, *, allowed: bool) -> None:
         """Tell the topic of consents at once; the event that says the same is in the spool, and the stream tells it again."""
@@ -248,7 +250,7 @@ class Relay:
         now = time.monotonic()
         for work, due in self._due.items():
             if now >= due:
-                self._due[work] = now + _EVERY.get(work.__name__, self._sync_every_s or 1.0)
+                self._due[work] = now + _EVERY.get(work.__name__, self._sync_every_s)
                 work()
 
     def _send(self, sending: Sending) -> bool:
@@ -339,10 +341,6 @@ class Relay:
             sending.spool.acknowledge(sending.settled)
 
     def _sync(self) -> None:
-        if self._sync_every_s:
-            self._sync_own()
-
-    def _sync_own(self) -> None:
         for sending in self._of(own=True):
             sending.spool.sync()
 
