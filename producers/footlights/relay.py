@@ -29,7 +29,7 @@ OnDelivery = Callable[[Record, str | None], None]
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S, AGAIN_S = 0.01, 1.0
 #: A thread that has done nothing for so long is helped; one that is helped leaves the work to the helper for a while.
-LATE_S, HELPED_S = 0.02, 0.05
+LATE_S, HELPED_S, REST_S = 0.02, 0.05, 0.005
 _HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -102,7 +102,7 @@ class Relay:
         #: Held by whoever moves records or touches spools; acknowledgements need no lock.
         self._working, self._counting = threading.Lock(), threading.Lock()
         self._helpable = wire.helpable and on_delivery is None
-        self._at_work, self._helped = time.monotonic(), float("-inf")
+        self._help_from, self._helped = time.monotonic() + LATE_S, float("-inf")
         self._fatal = self._looked = self._settled = False
         self._stop = threading.Event()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all), 0.0)
@@ -140,21 +140,23 @@ class Relay:
         beside one, the relay's own thread takes a few dozen a second. Whoever tracks has the lock anyway.
         """
         now = time.monotonic()
-        if now - self._at_work < LATE_S or not self._helpable or self._fatal:
+        if now < self._help_from or not self._helpable or self._fatal:
             return
         if not self._working.acquire(blocking=False):
             return
-        self._at_work = self._helped = now
+        self._help_from, self._helped = now + LATE_S, now
         try:
             try:
                 producer = self._producer
-                for sending in list(self._sendings):
-                    self._send(sending)
+                moved = [self._send(sending) for sending in list(self._sendings)]
             finally:
                 self._working.release()
             producer.poll(0)
+            if any(moved):
+                done = time.monotonic()
+                self._help_from = done + max(done - now, REST_S)
         except Exception:  # the host goes on, and the thread comes to the same place
-            self._at_work = now + AGAIN_S
+            self._help_from = now + AGAIN_S
             LOG.exception("the relay of footlights stumbled and goes on")
 
     def settle(self, deadline: float) -> None:
@@ -238,7 +240,7 @@ class Relay:
                 with self._working:
                     self._look_after()
                 if not helped:
-                    self._at_work = time.monotonic()
+                    self._help_from = time.monotonic() + LATE_S
             except Exception:  # the thread must live as long as its client; what is in the spool stays there
                 LOG.exception("the relay of footlights stumbled and goes on")
                 self._stop.wait(1.0)
