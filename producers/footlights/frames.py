@@ -15,7 +15,8 @@ _HEAD = struct.Struct("<4sII")
 _BODY = struct.Struct("<QBH")
 HEAD_BYTES, BODY_BYTES = _HEAD.size, _BODY.size
 _pack_head, _pack_body = _HEAD.pack, _BODY.pack
-_unpack_head, _unpack_body = _HEAD.unpack_from, _BODY.unpack_from
+_unpack_head, _unpack = _HEAD.unpack_from, struct.Struct("<4sIIQBH").unpack_from
+_record = tuple.__new__
 _topics: dict[bytes, str] = {}
 
 
@@ -54,23 +55,22 @@ def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Fra
     >>> [type(found).__name__ for found in parse(b"??" + one + one[:-1], final=True)]
     ['Damage', 'Framed', 'Damage']
     """
-    size = len(buffer)
+    size, whole = len(buffer), HEAD_BYTES + BODY_BYTES
     while start + HEAD_BYTES <= size:
-        magic, length, crc = _unpack_head(buffer, start)
+        # A record's two heads in one: nearly always a whole one is there.
+        if start + whole <= size:
+            magic, length, crc, sequence, topic, key = _unpack(buffer, start)
+        else:
+            magic, length, crc = _unpack_head(buffer, start)
         body, end = start + HEAD_BYTES, start + HEAD_BYTES + length
         if magic == MAGIC and length >= BODY_BYTES:
-            if end <= size and crc32(part := buffer[body:end]) == crc:
-                sequence, topic, key = _unpack_body(part)
-                topic += BODY_BYTES
+            if end <= size and crc32(buffer[body:end]) == crc:
+                body += BODY_BYTES
+                topic += body
                 key += topic
-                name = part[BODY_BYTES:topic]
-                yield Framed(
-                    sequence,
-                    _topics.get(name) or _topics.setdefault(name, name.decode()),
-                    part[topic:key],
-                    part[key:],
-                    end,
-                )
+                told = buffer[body:topic]
+                name = _topics.get(told) or _topics.setdefault(told, told.decode())
+                yield _record(Framed, (sequence, name, buffer[topic:key], buffer[key:end], end))
                 start = end
                 continue
             if end > size and not final and length < 1 << 20:

@@ -17,10 +17,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from footlights.frames import Framed
 from footlights.ids import KEY_SEPARATOR
 from footlights.names import CONSENTS_TOPIC, REPORTS_TOPIC
 from footlights.outcome import LOG
+from footlights.sending import Flight, Sending
 from footlights.spool import Spool
 from footlights.wires import Record, Wire
 
@@ -32,55 +32,6 @@ POLL_S, AGAIN_S = 0.01, 1.0
 LATE_S, HELPED_S, REST_S = 0.02, 0.05, 0.005
 _HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
-
-
-class Sending:
-    """A spool on its way: what was read from it, and which sequences wait for their acknowledgement."""
-
-    def __init__(self, spool: Spool, refused: Counter[str] | None = None) -> None:
-        #: `refused` counts what its process refused, by reason; None for the spool of a dead process.
-        self.spool, self.own = spool, refused is not None
-        self.refused: Counter[str] = Counter() if refused is None else refused
-        self.queue: list[Framed] = []
-        self.read_to = spool.seen
-        self.waiting: dict[int, None] = {}
-        self.failed = 0
-        self.headers: list[tuple[str, str | bytes | None]] = [
-            ("producer_id", spool.producer_id.encode()),
-            ("source", spool.source.encode()),
-            ("tenant_id", spool.tenant_id.encode()),
-        ]
-
-    @property
-    def unacknowledged(self) -> int:
-        """Records that Kafka has not acknowledged."""
-        return self.spool.sequence - self.settled
-
-    @property
-    def settled(self) -> int:
-        """All up to this sequence are acknowledged or given up. Other threads may ask while records move on.
-
-        A record goes from the spool to `queue`, is in `waiting` before it leaves `queue`, and `read_to` follows `queue`: asked in
-        the order of its way, none can be missed.
-        """
-        read_to, queued = self.read_to, self.queue[-1:]
-        while True:
-            try:
-                first = next(iter(self.waiting), None)
-                break
-            except RuntimeError:  # it changed just now
-                continue
-        if first is not None:
-            return first - 1
-        return queued[0].sequence - 1 if queued else read_to
-
-    def again(self) -> None:
-        """Everything that is not settled is sent again."""
-        self.spool.acknowledge(self.settled)
-        self.waiting.clear()
-        self.queue.clear()
-        self.spool.rewind()
-        self.read_to = self.spool.seen
 
 
 class Relay:
@@ -257,49 +208,32 @@ class Relay:
 
     def _send(self, sending: Sending) -> bool:
         """Hand what was read to the producer, until its queue is full; whether something moved."""
-        queue = sending.queue
-        if not queue:
-            queue.extend(reversed(sending.spool.read(final=not sending.own)))
-            if queue:
-                sending.read_to = queue[0].sequence
-        moved = False
-        produce, waiting, headers, generation = (
-            self._producer.produce,
-            sending.waiting,
-            sending.headers,
-            self._generation,
-        )
-        while queue:
-            number, topic, key, payload, _ = queue[-1]
-            waiting[number] = None
+        flight = sending.next(self._generation)
+        if flight is None:
+            return False
+        on_delivery = partial(self._delivered, sending, flight)
+        produce, headers, moved = self._producer.produce, sending.headers, False
+        for number, topic, key, payload, _ in flight.records[flight.sent :]:
             try:
-                produce(
-                    topic,
-                    payload,
-                    key,
-                    headers=[*headers, ("sequence", b"%d" % number)],
-                    on_delivery=partial(self._delivered, sending, generation, number),
-                )
+                produce(topic, payload, key, headers=[*headers, ("sequence", b"%d" % number)], on_delivery=on_delivery)
             except BufferError:
-                del waiting[number]
                 return moved
             except KafkaException as problem:
                 if not self._hopeless(problem.args[0]):
                     return moved
-                self._give_up(sending, number, problem.args[0], payload)
-            queue.pop()
+                self._give_up(sending, flight, number, problem.args[0], payload)
+            flight.sent += 1
             moved = True
         return moved
 
-    def _delivered(
-        self, sending: Sending, generation: int, number: int, error: KafkaError | None, message: Any
-    ) -> None:
-        if generation != self._generation:
+    def _delivered(self, sending: Sending, flight: Flight, error: KafkaError | None, message: Any) -> None:
+        if flight.generation != self._generation:
             return
         if error is None:
-            sending.waiting.pop(number, None)
+            flight.left.pop()
         elif self._hopeless(error):
-            self._give_up(sending, number, error, message.value() or b"")
+            payload = message.value() or b""
+            self._give_up(sending, flight, flight.number_of(payload), error, payload)
         else:
             return
         if self._on_delivery and sending.own:
@@ -318,8 +252,8 @@ class Relay:
         self._fatal = True
         return False
 
-    def _give_up(self, sending: Sending, number: int, error: KafkaError, payload: bytes) -> None:
-        sending.waiting.pop(number, None)
+    def _give_up(self, sending: Sending, flight: Flight, number: int, error: KafkaError, payload: bytes) -> None:
+        flight.left.pop()
         with self._counting:
             sending.failed += 1
         sending.spool.quarantine(f"refused-{number}", payload)
@@ -350,7 +284,7 @@ class Relay:
         for spool in Spool.abandoned(self._root):
             self._sendings.append(Sending(spool))
         for sending in self._of(own=False):
-            if not sending.spool.exhausted or sending.queue or sending.waiting:
+            if not sending.spool.exhausted or sending.in_flight:
                 continue
             spool = sending.spool
             spool.acknowledge(sending.settled)
@@ -373,7 +307,7 @@ class Relay:
         report = {
             "tenant_id": spool.tenant_id, "source": spool.source, "producer_id": spool.producer_id,
             "reported_at_ms": int(time.time() * 1000), "last_sequence": spool.sequence,
-            "acked": max(0, spool.seen - len(sending.queue) - len(sending.waiting) - failed),
+            "acked": max(0, spool.seen - sending.in_flight - failed),
             "failed": failed, "refused": json.dumps(dict(sending.refused)), "closing": closing,
         }  # fmt: skip
         # When that fails the next report says more; without the last one the rest shows as unconfirmed.
