@@ -17,8 +17,8 @@ from footlights.written import SchemaUnavailable, Written
 MAGIC_BYTE = b"\x00"
 #: Values that a column remembers, and the longest of them in bytes: at most 1 MiB for forty busy columns.
 REMEMBERED, LONGEST = 1_024, 128
-#: Pieces before the first column: the frame of the registry's wire format.
-LEAD = 1
+#: Pieces before the first column: one for whoever numbers the record, and the frame of the registry's wire format.
+LEAD = 2
 Encode = Callable[[Any], bytes]
 
 
@@ -131,7 +131,7 @@ class Shape:
         self.topic = topic
         fields = json.loads(written.text)["fields"]
         self.columns = {f["name"]: Column(LEAD + i, f) for i, f in enumerate(fields)}
-        self.blank = [MAGIC_BYTE + struct.pack(">I", written.schema_id)]
+        self.blank = [b"", MAGIC_BYTE + struct.pack(">I", written.schema_id)]
         unknown = []
         for name, column in self.columns.items():
             piece = column.encode(fixed[name]) if name in fixed else column.blank

@@ -38,9 +38,15 @@ class Damage(NamedTuple):
     whole: bool
 
 
-def framed(sequence: int, topic: bytes, key: bytes, payload: bytes) -> bytes:
+def framed(sequence: int, topic: bytes, key: bytes, *payload: bytes) -> bytes:
     """A record as it lies in a spool."""
-    body = _pack_body(sequence, len(topic), len(key)) + topic + key + payload
+    return joined(sequence, topic, key, [b"", *payload])
+
+
+def joined(sequence: int, topic: bytes, key: bytes, pieces: list[bytes]) -> bytes:
+    """A record as it lies in a spool, of the pieces of its payload behind a first one, which is overwritten."""
+    pieces[0] = _pack_body(sequence, len(topic), len(key)) + topic + key
+    body = b"".join(pieces)
     return _pack_head(MAGIC, len(body), crc32(body)) + body
 
 

@@ -17,8 +17,17 @@ _hashed = struct.Struct(">HQ").unpack_from
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 #: Ids need to be different, not secret: a generator of this process, seeded by the system, costs a tenth of asking it each time.
 _CHANCE = random.Random(os.urandom(32))
-_bits = _CHANCE.getrandbits
-os.register_at_fork(after_in_child=lambda: _CHANCE.seed(os.urandom(32)))
+#: Ends of ids, drawn together and each used once: `pop` gives one to one thread only.
+_ENDS: list[str] = []
+_DRAWN, _DIGITS = 64, 19
+
+
+def _after_fork() -> None:
+    _ENDS.clear()
+    _CHANCE.seed(os.urandom(32))
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def uuid7(ms: int, random_bits: int) -> str:
@@ -60,8 +69,14 @@ def uuid7_head(ms: int) -> str:
 
 def uuid7_of_head(head: str) -> str:
     """UUIDv7 of a record that was made in the millisecond of `head`."""
-    chance = f"{_bits(74):019x}"
-    return f"{head}{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}"
+    while True:
+        try:
+            return head + _ENDS.pop()
+        except IndexError:
+            size = _DRAWN * _DIGITS
+            chance = f"{_CHANCE.getrandbits(4 * size):0{size}x}"
+            drawn = (chance[i : i + _DIGITS] for i in range(0, size, _DIGITS))
+            _ENDS.extend([f"{one[:3]}-{_VARIANT[one[3]]}{one[4:7]}-{one[7:]}" for one in drawn])
 
 
 def new_producer_id() -> str:

@@ -35,9 +35,9 @@ class Line(NamedTuple):
     text: bytes
     message_id: str
 
-    def payload(self, number: int) -> bytes:
-        """The bytes to keep and send."""
-        return self.text
+    def numbered(self, number: int) -> list[bytes]:
+        """The bytes to keep and send, behind a piece that is overwritten."""
+        return [b"", self.text]
 
 
 class LineRecorder:

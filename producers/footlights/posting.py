@@ -80,9 +80,12 @@ class Poster:
         topic: str,
         value: bytes,
         key: bytes,
-        *,
-        headers: list[tuple[str, str | bytes | None]],
+        partition: int,
         on_delivery: Callable[[Any, Any], None],
+        instead: None,
+        timestamp: int,
+        headers: list[tuple[str, str | bytes | None]],
+        /,
     ) -> None:
         """Take a line.
 

@@ -70,10 +70,10 @@ class Encoded(NamedTuple):
     place: int
     message_id: str
 
-    def payload(self, number: int) -> bytes:
-        """The record with its sequence."""
+    def numbered(self, number: int) -> list[bytes]:
+        """The record's pieces with its sequence, behind one that is overwritten."""
         self.pieces[self.place] = long(number)
-        return b"".join(self.pieces)
+        return self.pieces
 
 
 class _Form:

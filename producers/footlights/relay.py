@@ -215,7 +215,7 @@ class Relay:
         produce, headers, moved = self._producer.produce, sending.headers, False
         for number, topic, key, payload, _ in flight.records[flight.sent :]:
             try:
-                produce(topic, payload, key, headers=[*headers, ("sequence", b"%d" % number)], on_delivery=on_delivery)
+                produce(topic, payload, key, -1, on_delivery, None, 0, [*headers, ("sequence", b"%d" % number)])
             except BufferError:
                 return moved
             except KafkaException as problem:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from footlights.checks import MAX_EVENT_BYTES
-from footlights.frames import Damage, Framed, framed, parse
+from footlights.frames import BODY_BYTES, HEAD_BYTES, Damage, Framed, joined, parse
 from footlights.outcome import LOG, Refusal
 
 SEGMENT_BYTES = 4 << 20
@@ -307,8 +307,8 @@ class Unnumbered(Protocol):
     def key(self) -> bytes:
         """Kafka key."""
 
-    def payload(self, number: int) -> bytes:
-        """Its bytes with that sequence."""
+    def numbered(self, number: int) -> list[bytes]:
+        """The pieces of its payload with that sequence, behind one that is overwritten."""
 
 
 def frame_of(record: Unnumbered, number: int) -> bytes:
@@ -319,10 +319,11 @@ def frame_of(record: Unnumbered, number: int) -> bytes:
     Refusal
         EVENT_TOO_LARGE.
     """
-    payload = record.payload(number)
-    if len(payload) > MAX_EVENT_BYTES:
+    topic, key = record.topic, record.key
+    frame = joined(number, topic, key, record.numbered(number))
+    if len(frame) - HEAD_BYTES - BODY_BYTES - len(topic) - len(key) > MAX_EVENT_BYTES:
         raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
-    return framed(number, record.topic, record.key, payload)
+    return frame
 
 
 def _old(folder: Path) -> bool:
