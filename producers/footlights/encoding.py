@@ -62,7 +62,8 @@ def text(value: str) -> bytes:
         raw = value.encode()
     except UnicodeEncodeError:
         raise Refusal("INVALID_PROPERTY", "a text holds half of a surrogate pair") from None
-    return long(len(raw)) + raw
+    size = len(raw)
+    return (_SMALL[size] if size < len(_SMALL) else long(size)) + raw
 
 
 def _double(value: float) -> bytes:

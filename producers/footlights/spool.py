@@ -131,7 +131,7 @@ class Spool:
             When the disk does not take it; nothing of it stays.
         """
         size = len(frames)
-        if self.waiting_bytes + size > limits.max_bytes:
+        if self._filled - self._removed + self._size + size > limits.max_bytes:
             return False
         now = time.monotonic()
         if not self._waits_since:
