@@ -20,7 +20,8 @@ import psutil
 from tests.torture.lone import BARE
 from tests.torture.platform import Platform
 
-CLIENTS = 8
+#: Connections at once; single events come by more of them too, as from a fleet of services.
+CLIENTS, FLEET = 8, 32
 
 
 def event(number: int) -> dict[str, object]:
@@ -105,9 +106,12 @@ def main() -> int:
             return [request("/v1/track", token, event(next(numbers))) for _ in range(count)]
 
         load(process, [Client(place, batches(20, 100))])
-        cpu, wall, _ = load(process, [Client(place, singles(1_500)) for _ in range(CLIENTS)])
-        single = CLIENTS * 1_500 / cpu
-        print(f"single events: {single:,.0f} a second of CPU ({CLIENTS * 1_500 / wall:,.0f} a second of the clock)")
+        for clients in (CLIENTS, FLEET):
+            count = clients * 1_500
+            cpu, wall, _ = load(process, [Client(place, singles(1_500)) for _ in range(clients)])
+            print(
+                f"single events by {clients} connections: {count / cpu:,.0f} a second of CPU ({count / wall:,.0f} of the clock)"
+            )
         cpu, wall, _ = load(process, [Client(place, batches(100, 100)) for _ in range(CLIENTS)])
         batched = CLIENTS * 10_000 / cpu
         print(f"events in batches of 100: {batched:,.0f} a second of CPU ({CLIENTS * 10_000 / wall:,.0f} of the clock)")
