@@ -8,7 +8,7 @@ PYTHON ?= python3
 # A stack is a dozen processes, and tests start hundreds: without bytecode each compiles its libraries anew, seconds of CPU.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check format bench bench-service bench-peers torture clean setup
+.PHONY: demo test check format bench bench-collection bench-service bench-peers torture clean setup
 
 setup: $(UV)
 	@$(UV) sync --all-packages --quiet
@@ -36,6 +36,9 @@ format: setup
 
 bench: setup
 	$(RUN) python -m benchmarks
+
+bench-collection: setup
+	$(RUN) python -m benchmarks.collection
 
 bench-service: setup
 	$(RUN) python -m benchmarks.service

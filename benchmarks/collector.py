@@ -8,7 +8,6 @@ Never: a client's own cost among the collector's.
 import json
 import random
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -85,8 +84,8 @@ def load(process: psutil.Process, clients: list[Client]) -> tuple[float, float, 
     return cpu, wall, sorted(second for one in clients for second in one.seconds)
 
 
-def main() -> int:
-    """Measure and print."""
+def measure() -> dict[str, float]:
+    """Events a second of the collector's CPU, and milliseconds of a batch at half that load."""
     platform = Platform(Path(tempfile.mkdtemp()) / "data", {**BARE, "FOOTLIGHTS_COLLECTOR": "true"})
     platform.settings["FOOTLIGHTS_COLLECTOR"] = "true"
     platform.up()
@@ -102,27 +101,30 @@ def main() -> int:
                 for _ in range(count)
             ]
 
-        def singles(count: int) -> list[bytes]:
-            return [request("/v1/track", token, event(next(numbers))) for _ in range(count)]
+        def singles(clients: int) -> float:
+            loads = [
+                Client(place, [request("/v1/track", token, event(next(numbers))) for _ in range(1_500)])
+                for _ in range(clients)
+            ]
+            return clients * 1_500 / load(process, loads)[0]
 
         load(process, [Client(place, batches(20, 100))])
-        for clients in (CLIENTS, FLEET):
-            count = clients * 1_500
-            cpu, wall, _ = load(process, [Client(place, singles(1_500)) for _ in range(clients)])
-            print(
-                f"single events by {clients} connections: {count / cpu:,.0f} a second of CPU ({count / wall:,.0f} of the clock)"
-            )
+        few, fleet = singles(CLIENTS), singles(FLEET)
         cpu, wall, _ = load(process, [Client(place, batches(100, 100)) for _ in range(CLIENTS)])
         batched = CLIENTS * 10_000 / cpu
-        print(f"events in batches of 100: {batched:,.0f} a second of CPU ({CLIENTS * 10_000 / wall:,.0f} of the clock)")
         every = CLIENTS * 100 / (batched / 2)
         _, _, seconds = load(process, [Client(place, batches(100, 100), every, n) for n in range(CLIENTS)])
-        p50, p99 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.99)]
-        print(f"a batch of 100 at half load: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms")
     finally:
         platform.down()
-    return 0
+    return {
+        "single_s": round(few),
+        "single_fleet_s": round(fleet),
+        "batched_s": round(batched),
+        "batched_clock_s": round(CLIENTS * 10_000 / wall),
+        "batch_p50_ms": round(seconds[len(seconds) // 2] * 1000, 1),
+        "batch_p99_ms": round(seconds[int(len(seconds) * 0.99)] * 1000, 1),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(json.dumps(measure(), indent=2))

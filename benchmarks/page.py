@@ -1,11 +1,12 @@
 """docs/benchmarks.md, written from the results.
 
-In: results.json, peers.json, service.json.
+In: results.json, peers.json, collection.json, service.json.
 Out: the page.
 Never: a figure that is not in the results.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,51 @@ def _service(found: dict[str, Any]) -> list[str]:
     ]
 
 
+#: What is told of collection: goal, figure, unit, and whether a figure reaches it.
+COLLECTION: tuple[tuple[str, str, str, Callable[[float], bool] | None], ...] = (
+    ("durable `track`, p50 at most 10 µs of the caller's time", "track_p50_us", " µs", lambda us: us <= 10),
+    (
+        "one process: at least 80,000 events a second, spooled and acknowledged",
+        "acknowledged_s",
+        "",
+        lambda n: n >= 80_000,
+    ),
+    (
+        "collector: at least 5,000 single events a second of CPU, by 32 connections",
+        "single_fleet_s",
+        "",
+        lambda n: n >= 5_000,
+    ),
+    ("the same by 8 connections", "single_s", "", None),
+    ("collector: at least 60,000 events in batches of 100 a second of CPU", "batched_s", "", lambda n: n >= 60_000),
+    ("a batch of 100 at half that load, p99 at most 100 ms", "batch_p99_ms", " ms", lambda ms: ms <= 100),
+)
+
+
+def _collection(found: dict[str, Any]) -> list[str]:
+    """The section on SDK and collector; nothing before they were measured."""
+    if not found:
+        return []
+    lines = [
+        "## Collection",
+        "",
+        "Written by `make bench-collection`, one after the other by each Python that is named, on the same machine. The SDK's loop",
+        "does nothing but `track`; Kafka, and the clients of the collector, share its two cores.",
+        "",
+        f"| goal | {' | '.join(found)} |",
+        f"|---|{'---|' * len(found)}",
+    ]
+    for goal, name, unit, reaches in COLLECTION:
+        figures = [each[name] for each in found.values()]
+        told = ["" if reaches is None else ", reached" if reaches(figure) else ", not reached" for figure in figures]
+        lines.append(f"| {goal} | {' | '.join(f'{f:,}{unit}{t}' for f, t in zip(figures, told, strict=True))} |")
+    return [*lines, ""]
+
+
 def newest() -> str:
     """The page of what was measured last."""
     found = {p.stem: json.loads(p.read_text()) for p in HERE.glob("*.json")}
-    return page(found["results"], found.get("peers", {}), found.get("service", {}))
+    return page(found["results"], found.get("peers", {}), found.get("collection", {}), found.get("service", {}))
 
 
 def write_page() -> None:
@@ -170,7 +212,7 @@ def write_page() -> None:
     PAGE.write_text(newest())
 
 
-def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]) -> str:
+def page(results: dict[str, Any], peers: dict[str, Any], collection: dict[str, Any], service: dict[str, Any]) -> str:
     """The page's text."""
     lines = [
         "# Benchmarks",
@@ -201,6 +243,7 @@ def page(results: dict[str, Any], peers: dict[str, Any], service: dict[str, Any]
         f"parses, sorts and merges; the process alone would do {sink['rows_per_core_s']:,} rows a second on a core.",
         "",
         *_peers(peers),
+        *_collection(collection),
         *_service(service),
     ]
     return "\n".join(lines)
