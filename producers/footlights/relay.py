@@ -30,6 +30,8 @@ REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S, AGAIN_S = 0.01, 1.0
 #: A thread that has done nothing for so long is helped; one that is helped leaves the work to the helper for a while.
 LATE_S, HELPED_S, REST_S = 0.02, 0.05, 0.005
+#: A dead process's last report is tried for so long after its last acknowledgement.
+TELL_FOR_S = 86_400.0
 _HOPELESS = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.INVALID_RECORD})
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
@@ -160,15 +162,17 @@ class Relay:
             return left
         self._working.acquire()  # and keep it: nobody helps any more
         self._keep()
+        told = []
         for sending in self._of(own=True):
             with contextlib.suppress(OSError):
                 sending.spool.sync()
-            self._report(sending, closing=not sending.unacknowledged)
+            if self._report(sending, closing=not sending.unacknowledged):
+                told.append(sending)
         done = self._producer.flush(min(timeout, 0.5) if left else max(1.0, min(timeout, 5.0))) == 0
         self._producer.purge()
         self._keep()
         for sending in self._sendings:
-            sending.spool.close(remove=done and sending.own and not sending.unacknowledged)
+            sending.spool.close(remove=done and sending in told and not sending.unacknowledged)
         return left
 
     def abandon(self) -> None:
@@ -289,8 +293,8 @@ class Relay:
             spool = sending.spool
             spool.acknowledge(sending.settled)
             spool.sequence = spool.seen
-            self._report(sending, closing=True)
-            if self._producer.flush(1.0) == 0:
+            told = self._report(sending, closing=True) or spool.rested_s > TELL_FOR_S
+            if told and self._producer.flush(1.0) == 0:
                 self._sendings.remove(sending)
                 spool.close(remove=True)
         self._looked = True
@@ -299,10 +303,11 @@ class Relay:
         for sending in self._of(own=True):
             self._report(sending, closing=False)
 
-    def _report(self, sending: Sending, *, closing: bool) -> None:
+    def _report(self, sending: Sending, *, closing: bool) -> bool:
+        """Tell how far a producer is; false when that cannot be told just now."""
         spool = sending.spool
         if not spool.sequence and not sending.refused:
-            return
+            return True
         failed = sending.failed + spool.damaged
         report = {
             "tenant_id": spool.tenant_id, "source": spool.source, "producer_id": spool.producer_id,
@@ -310,8 +315,9 @@ class Relay:
             "acked": max(0, spool.seen - sending.in_flight - failed),
             "failed": failed, "refused": json.dumps(dict(sending.refused)), "closing": closing,
         }  # fmt: skip
-        # When that fails the next report says more; without the last one the rest shows as unconfirmed.
-        self._wire.tell(self._producer, REPORTS_TOPIC, report, spool.producer_id.encode())
+        # When that fails the next report says more. A spool stays until its last one is told: without it what was sent would show
+        # as unconfirmed for ever.
+        return self._wire.tell(self._producer, REPORTS_TOPIC, report, spool.producer_id.encode())
 
 
 _EVERY = {"_keep": KEEP_EVERY_S, "_adopt": ADOPT_EVERY_S, "_report_all": REPORT_EVERY_S}

@@ -122,6 +122,14 @@ class Spool:
         """Records that were accepted and cannot be read any more."""
         return sum(self._holes.values())
 
+    @property
+    def rested_s(self) -> float:
+        """Seconds since something was acknowledged; 0 when nothing was."""
+        try:
+            return time.time() - (self.folder / ACKED).stat().st_mtime
+        except OSError:
+            return 0.0
+
     def append(self, first: int, last: int, frames: bytes, limits: Limits, *, sync: bool) -> bool:
         """Take the framed records of these sequences, all or none; false when the limits leave no room for them.
 

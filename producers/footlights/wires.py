@@ -75,8 +75,8 @@ class Wire(Protocol):
     def read(self, topic: str, payload: bytes) -> Record:
         """A record as its host knows it."""
 
-    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> None:
-        """Send a report or a consent, if it can be sent now; nothing waits for it."""
+    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> bool:
+        """Hand a report or a consent to the carrier, if that can be done now; nothing waits for it."""
 
     def renew(self) -> object:
         """After a fork. Returns what the child must neither use nor destroy."""
@@ -143,10 +143,12 @@ class KafkaWire:
         """A record as it is on the topic."""
         return self.schemas.read(topic, payload)
 
-    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> None:
+    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> bool:
         """Send a record of another topic; when that fails a later one says more, and the stream says consents again."""
         with contextlib.suppress(BufferError, KafkaException, SchemaUnavailable):
             carrier.produce(topic, self.schemas.serializer(topic)(record), key)
+            return True
+        return False
 
     def renew(self) -> object:
         """After a fork."""
@@ -187,8 +189,9 @@ class HttpWire:
         record: Record = json.loads(payload)
         return record
 
-    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> None:
-        """Nothing: the collector reports, and tells consents, for itself."""
+    def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> bool:
+        """Nothing is left to tell: the collector reports, and tells consents, for itself."""
+        return True
 
     def renew(self) -> object:
         """After a fork: connections belong to carriers."""

@@ -1,5 +1,6 @@
 """What is on its way: never told settled too early, refused records known by their numbers, a backlog helped until it is gone."""
 
+import os
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from footlights.frames import framed
 from footlights.ids import fresh_uuid7
 from footlights.relay import Relay
 from footlights.sending import Sending
-from footlights.spool import QUARANTINE, Limits, Spool
+from footlights.spool import ACKED, QUARANTINE, Limits, Spool
 from footlights.wires import Wire
 
 LIMITS = Limits(1 << 30, 3_600.0)
@@ -37,9 +38,11 @@ class Carrier:
 
     helpable, room = True, 1_000_000
     refuses: bytes = b""
+    hears = True
 
     def __init__(self) -> None:
         self.taken: list[tuple[bytes, Callable[[Any, Any], None]]] = []
+        self.told: list[dict[str, Any]] = []
 
     def produce(
         self, topic: str, value: bytes, key: bytes, _: int, told: Callable[[Any, Any], None], *more: Any
@@ -53,8 +56,10 @@ class Carrier:
     def connect(self) -> "Carrier":
         return self
 
-    def tell(self, *_: Any) -> None:
-        """Reports are nobody's matter here."""
+    def tell(self, _: Any, topic: str, record: dict[str, Any], key: bytes) -> bool:
+        if self.hears:
+            self.told.append(record)
+        return self.hears
 
     def poll(self, _: float) -> int:
         return 0
@@ -97,7 +102,8 @@ def moved(tmp_path: Path, carrier: Carrier, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Relay, "_run", lambda self: self._stop.wait())
     made = Relay(tmp_path, cast(Wire, carrier))
     yield made, made.add(Spool.create(tmp_path, "a" * 32, "shop", "default"), Counter())
-    made.close(0.0)
+    if not made._stop.is_set():
+        made.close(0.0)
 
 
 def test_settled_follows_what_was_read_together(moved: tuple[Relay, Sending], carrier: Carrier) -> None:
@@ -216,6 +222,44 @@ def test_a_backlog_is_helped_until_it_is_gone(
     while made._help_from < time.monotonic() + 1_800:  # nothing is left to help with
         made.help()
     carrier.answer(20_000)
+
+
+@pytest.mark.parametrize("rested", [False, True])
+def test_a_dead_process_is_kept_in_mind_until_its_last_report_is_told(
+    moved: tuple[Relay, Sending], carrier: Carrier, tmp_path: Path, rested: bool
+) -> None:
+    made, _ = moved
+    dead = Spool.create(tmp_path, "b" * 32, "shop", "default")
+    put(dead, 1, 4)
+    dead.close(remove=False)
+    carrier.hears = False  # the registry is away, and nothing on the disk says how a report is written
+    made._adopt()
+    (heir,) = made._of(own=False)
+    made._send(heir)
+    carrier.answer(4)
+    assert not made._send(heir)
+    made._adopt()
+    assert dead.folder.exists() and made._of(own=False) == [heir]
+    if rested:  # a day without a registry that knows of reports: nobody is waited for any longer
+        os.utime(dead.folder / ACKED, (0, 0))
+    else:
+        carrier.hears = True
+    made._adopt()
+    assert not dead.folder.exists() and not made._of(own=False)
+    assert rested or (carrier.told[-1]["producer_id"], carrier.told[-1]["last_sequence"]) == ("b" * 32, 4)
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_who_ends_without_a_last_report_leaves_it_to_an_heir(
+    moved: tuple[Relay, Sending], carrier: Carrier, hears: bool
+) -> None:
+    made, sending = moved
+    put(sending.spool, 1, 2)
+    made._send(sending)
+    carrier.answer(2)
+    carrier.hears = hears
+    assert made.close(1.0) == 0
+    assert sending.spool.folder.exists() != hears
 
 
 def test_ids_of_many_threads_are_different() -> None:
