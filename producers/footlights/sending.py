@@ -35,8 +35,8 @@ class Sending:
         #: `refused` counts what its process refused, by reason; None for the spool of a dead process.
         self.spool, self.own = spool, refused is not None
         self.refused: Counter[str] = Counter() if refused is None else refused
-        self.flights: list[Flight] = []
-        self.read_to = spool.seen
+        #: Up to which sequence was read, and the reads that are not done with: one value, since whoever asks must not see halves.
+        self._way: tuple[int, tuple[Flight, ...]] = (spool.seen, ())
         self.failed = 0
         self.headers: list[tuple[str, str | bytes | None]] = [
             ("producer_id", spool.producer_id.encode()),
@@ -46,39 +46,38 @@ class Sending:
 
     def next(self, generation: int) -> Flight | None:
         """What is to be handed to the producer now; None when there is nothing."""
-        flights = self.flights
+        read_to, flights = self._way
         if flights and flights[-1].sent < len(flights[-1].records):
             return flights[-1]
-        while flights and not flights[0].left:
-            del flights[0]
         records = self.spool.read(final=not self.own)
+        if flights and (records or not flights[0].left):
+            flights = tuple(flight for flight in flights if flight.left)
         if not records:
+            self._way = read_to, flights
             return None
-        # In this order: whoever asks meanwhile counts these records twice, and never not at all.
-        flights.append(Flight(records, generation))
-        self.read_to = records[-1].sequence
-        return flights[-1]
+        flight = Flight(records, generation)
+        self._way = records[-1].sequence, (*flights, flight)
+        return flight
 
     @property
     def in_flight(self) -> int:
         """Records that were read, and are neither acknowledged nor given up."""
-        return sum(len(flight.left) for flight in self.flights[:])
+        return sum(len(flight.left) for flight in self._way[1])
 
     @property
     def unacknowledged(self) -> int:
         """Records that Kafka has not acknowledged."""
-        read_to = self.read_to
-        return self.in_flight + self.spool.sequence - read_to
+        read_to, flights = self._way  # before the spool's sequence, which grows
+        return sum(len(flight.left) for flight in flights) + self.spool.sequence - read_to
 
     @property
     def settled(self) -> int:
         """All up to this sequence are acknowledged or given up."""
-        read_to = self.read_to
-        return next((flight.records[0].sequence - 1 for flight in self.flights[:] if flight.left), read_to)
+        read_to, flights = self._way
+        return next((flight.records[0].sequence - 1 for flight in flights if flight.left), read_to)
 
     def again(self) -> None:
         """Everything that is not settled is sent again."""
         self.spool.acknowledge(self.settled)
-        self.flights.clear()
         self.spool.rewind()
-        self.read_to = self.spool.seen
+        self._way = self.spool.seen, ()

@@ -219,6 +219,8 @@ class Spool:
         written = self._size
         full = final or self._reading != self._segments[-1]
         room = READ_BYTES if full else min(READ_BYTES, max(0, written - self._at))
+        if not room:
+            return []
         chunk = os.pread(self._read_fd, room, self._at)
         last = len(chunk) < READ_BYTES
         found, used = [], 0
