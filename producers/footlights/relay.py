@@ -28,7 +28,8 @@ OnDelivery = Callable[[Record, str | None], None]
 
 REPORT_EVERY_S, ADOPT_EVERY_S, KEEP_EVERY_S = 5.0, 5.0, 0.5
 POLL_S, AGAIN_S = 0.01, 1.0
-#: A thread that has done nothing for so long is helped; one that is helped leaves the work to the helper for a while.
+#: A thread that has done nothing for so long is helped; one that is helped leaves the work to the helper for a while, who rests
+#: between two reads for as long as the last one took, and for the last of these at least.
 LATE_S, HELPED_S, REST_S = 0.02, 0.05, 0.005
 #: A dead process's last report is tried for so long after its last acknowledgement.
 TELL_FOR_S = 86_400.0
@@ -87,7 +88,9 @@ class Relay:
         return left
 
     def help(self) -> None:
-        """Do the thread's work in the thread that calls, when it has come to nothing lately; never waits, never raises.
+        """Do the thread's work in the thread that calls, when it has come to nothing lately, for half of the caller's time at most.
+
+        Never waits, never raises.
 
         Each acknowledgement needs the interpreter's lock, which a thread that computes keeps for five milliseconds at a time:
         beside one, the relay's own thread takes a few dozen a second. Whoever tracks has the lock anyway.

@@ -122,7 +122,7 @@ class Lanes:
     ) -> None:
         self._root, self._limits, self._pseudonymise = folder / "spool", limits, pseudonymise
         # Who asked was answered by the disk: waiting longer for a full batch costs nobody, and single events a tenth less.
-        config = producer_config(bootstrap_servers, 100_000, {"linger.ms": 50, **(kafka_config or {})})
+        config = producer_config(bootstrap_servers, 100_000, {"linger.ms": 25, **(kafka_config or {})})
         self._wire = KafkaWire(config, schema_registry, folder, 1.0, pseudonymise)
         self.relay = Relay(self._root, self._wire, sync_every_s=0.0)
         self._refusals = self._wire.refusals()
