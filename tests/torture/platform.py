@@ -70,16 +70,16 @@ class Platform:
         status = self.json("status", check=False)
         return {p["name"]: p for p in status["processes"]}
 
-    def signal(self, name: str, number: Signals) -> bool:
-        """Send a signal to a running process of the stack; False when it is not running just now."""
+    def signal(self, name: str, number: Signals) -> int | None:
+        """Send a signal to a running process of the stack; returns its id, None when it is not running just now."""
         found = self.processes().get(name)
         if not found or found["state"] != "running" or not found["pid"]:
-            return False
+            return None
         try:
             os.kill(found["pid"], number)
         except ProcessLookupError:
-            return False
-        return True
+            return None
+        return int(found["pid"])
 
     def kill(self, name: str, number: Signals = SIGKILL, timeout: float = 60) -> None:
         """Send a signal to a process of the stack, once it runs: it may be on its way back from an earlier one."""

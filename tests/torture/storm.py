@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 from footlights.__main__ import KEY
 
@@ -169,7 +168,7 @@ def weather(platform: Platform, storm: Storm) -> Aftermath:
             if name in SERVICES:
                 held.kill(name)
                 held.start(name)
-            elif not (pid := _struck(platform, name, number)):
+            elif not (pid := platform.signal(name, number)):
                 continue
             elif number == signal.SIGSTOP:
                 asleep.append((time.monotonic() + chance.uniform(1, 12), pid))
@@ -181,21 +180,19 @@ def weather(platform: Platform, storm: Storm) -> Aftermath:
         accepted = held.accepted
     ids = " UNION ALL ".join(f"SELECT message_id, original_id FROM {family.table}" for family in FAMILIES.values())
     stored = {told for row in platform.rows(ids) for told in row.values()}
-    unconfirmed = sum(source["unconfirmed"] for source in platform.json("ledger", check=False)["sources"])
+    unconfirmed = _unconfirmed(platform)
     books = verdict(platform, len(blows), storm.seconds)
     return Aftermath(len(accepted), len(accepted - stored), unconfirmed, books, tuple(blows))
 
 
-def _struck(platform: Platform, name: str, number: signal.Signals) -> int | None:
-    """Id of the process that was struck; None when it is down already."""
-    found: dict[str, Any] = platform.processes().get(name, {})
-    if not found.get("pid") or found["state"] != "running":
-        return None
-    try:
-        os.kill(found["pid"], number)
-    except ProcessLookupError:
-        return None
-    return int(found["pid"])
+def _unconfirmed(platform: Platform, timeout_s: float = 60.0) -> int:
+    """Sequences that nobody confirmed, once the living have reported: they do every five seconds, and a sink stores it then."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        left: int = sum(source["unconfirmed"] for source in platform.json("ledger", check=False)["sources"])
+        if not left or time.monotonic() > deadline:
+            return left
+        time.sleep(2.0)
 
 
 def _awake(asleep: list[tuple[float, int]], now: float) -> list[tuple[float, int]]:

@@ -46,7 +46,7 @@ class Service:
 
     def track(self) -> None:
         """By the SDK: a client for each tenant; the ways to Kafka fork once."""
-        told, forks_at = self.told, time.monotonic() + self.chance.uniform(1, 15)
+        told, forks_at, child = self.told, time.monotonic() + self.chance.uniform(1, 15), 0
         clients = [
             Client(spool_dir=Path(told["spools"]) / tenant, tenant_id=tenant, source=f"{self.way}-{tenant}", **where)
             for tenant, where in told["clients"].items()
@@ -58,10 +58,13 @@ class Service:
                 self.note(outcome.message_id)
             if self.way == "kafka" and time.monotonic() > forks_at:
                 forks_at = float("inf")
-                if os.fork() == 0:
+                child = os.fork()
+                if not child:
                     self.chance.seed(os.getpid())
         for client in clients:
             client.close(20)
+        if child:  # whoever waits for this process waits for both
+            os.waitpid(child, 0)
 
     def post(self) -> None:
         """By HTTP, as a vendor's client: the same request again until it is answered with 202."""
