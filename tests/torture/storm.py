@@ -82,7 +82,8 @@ class Services:
     def start(self, name: str) -> None:
         """Start a service."""
         way, tenants = SERVICES[name]
-        to_kafka = {**self.kafka, "pseudonym_key": "k" * 32}
+        # A cache of this platform's own: an id that another registry gave, taken while this one is away, would be another schema's.
+        to_kafka = {**self.kafka, "pseudonym_key": "k" * 32, "cache_dir": str(self.folder / "cache")}
         told = {
             "end": str(self.end), "notes": str(self.folder / f"{name}.notes"), "spools": str(self.folder / name),
             "rate": self._rate, "collector": self.collector,
