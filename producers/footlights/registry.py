@@ -8,6 +8,7 @@ confluent-kafka's client of the registry makes up half of the SDK's import: whoe
 and a service that posts to a collector never imports this.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,11 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from footlights.written import SchemaUnavailable, Written
 
 Serialize = Callable[[dict[str, Any]], bytes]
+
+
+def copies_of(folder: Path, url: str) -> Path:
+    """Where the copies of one registry's schemas lie: what another one calls by the same id may be another schema."""
+    return folder / "schemas" / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 class _Known:
@@ -56,7 +63,7 @@ class Schemas:
     def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
         self._url, self._timeout_s = url, timeout_s
         self._client: SchemaRegistryClient | None = None
-        self._folder = folder / "schemas"
+        self._folder = copies_of(folder, url)
         self._lock = threading.Lock()
         self._held: dict[str, Written] = {}
         self._serializers: dict[str, Serialize] = {}
@@ -138,7 +145,7 @@ class Schemas:
         try:
             newest = self._newest(subject)
         except Exception as problem:
-            if kept.exists():
+            with suppress(OSError, ValueError, TypeError):  # no copy, or none that a power loss left whole
                 return Written(**json.loads(kept.read_text()))
             raise SchemaUnavailable(
                 f"no schema for {subject}: {problem}; is the schema registry up and migrated?"

@@ -20,6 +20,7 @@ import footlights
 import pytest
 from footlights import Client, HmacPseudonymiser, Money, Refusal, checks, names, uuid7, uuid7_of
 from footlights.pseudonyms import key_for
+from footlights.registry import copies_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,10 +35,11 @@ NOWHERE = "127.0.0.1:1"
 @pytest.fixture
 def cached(tmp_path: Path) -> Path:
     """A folder that holds the schemas, as an earlier run would have left it."""
-    (tmp_path / "schemas").mkdir()
+    copies = copies_of(tmp_path, f"http://{NOWHERE}")
+    copies.mkdir(parents=True)
     for number, topic in enumerate(TOPICS.values(), 1):
         held = {"subject": topic.subject, "schema_id": number, "text": topic.record.text}
-        (tmp_path / "schemas" / f"{topic.subject}.json").write_text(json.dumps(held))
+        (copies / f"{topic.subject}.json").write_text(json.dumps(held))
     return tmp_path
 
 

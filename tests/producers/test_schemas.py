@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from footlights import registry
-from footlights.registry import Schemas
+from footlights.registry import Schemas, copies_of
 from footlights.written import SchemaUnavailable
+
+URL = "http://127.0.0.1:1"
 
 
 class Silent:
@@ -34,7 +36,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Silent:
 
 
 def test_a_silent_registry_is_waited_for_half_of_the_time_at_most(silent: Silent, tmp_path: Path) -> None:
-    schemas = Schemas("http://127.0.0.1:1", tmp_path, 1.0)
+    schemas = Schemas(URL, tmp_path, 1.0)
     for _ in range(99):
         with pytest.raises(SchemaUnavailable, match="no schema for one: timed out"):
             schemas.written("one")
@@ -48,11 +50,36 @@ def test_a_silent_registry_is_waited_for_half_of_the_time_at_most(silent: Silent
     assert silent.asked == ["one", "two"]
 
 
+def kept(folder: Path, url: str, subject: str, text: str) -> None:
+    """A copy on the disk, as an earlier run would have left it."""
+    copies_of(folder, url).mkdir(parents=True, exist_ok=True)
+    (copies_of(folder, url) / f"{subject}.json").write_text(text)
+
+
+def copy(subject: str, schema_id: int) -> str:
+    """What stands in such a file."""
+    return json.dumps({"subject": subject, "schema_id": schema_id, "text": "{}"})
+
+
 def test_copies_on_the_disk_do_not_wait_either(silent: Silent, tmp_path: Path) -> None:
-    (tmp_path / "schemas").mkdir()
     for number in range(7):
-        kept = {"subject": f"s{number}", "schema_id": number, "text": "{}"}
-        (tmp_path / "schemas" / f"s{number}.json").write_text(json.dumps(kept))
-    schemas = Schemas("http://127.0.0.1:1", tmp_path, 1.0)
+        kept(tmp_path, URL, f"s{number}", copy(f"s{number}", number))
+    schemas = Schemas(URL, tmp_path, 1.0)
     assert [schemas.written(f"s{number}").schema_id for number in range(7)] == list(range(7))
     assert silent.asked == ["s0"]
+
+
+def test_a_copy_is_of_the_registry_that_gave_it(silent: Silent, tmp_path: Path) -> None:
+    kept(tmp_path, "http://127.0.0.1:2", "one", copy("one", 2))
+    with pytest.raises(SchemaUnavailable):
+        Schemas(URL, tmp_path, 1.0).written("one")
+    kept(tmp_path, URL, "one", copy("one", 1))
+    assert Schemas(URL, tmp_path, 1.0).written("one").schema_id == 1
+    assert Schemas("http://127.0.0.1:2", tmp_path, 1.0).written("one").schema_id == 2
+
+
+@pytest.mark.parametrize("torn", ["", '{"subject": "one", "sch', "{}", "[]"])
+def test_a_copy_that_a_power_loss_tore_is_none(silent: Silent, tmp_path: Path, torn: str) -> None:
+    kept(tmp_path, URL, "one", torn)
+    with pytest.raises(SchemaUnavailable, match="timed out"):
+        Schemas(URL, tmp_path, 1.0).written("one")

@@ -82,7 +82,7 @@ class Services:
     def start(self, name: str) -> None:
         """Start a service."""
         way, tenants = SERVICES[name]
-        # A cache of this platform's own: an id that another registry gave, taken while this one is away, would be another schema's.
+        # A cache of this platform's own: an earlier one may have had the same address, and other ids.
         to_kafka = {**self.kafka, "pseudonym_key": "k" * 32, "cache_dir": str(self.folder / "cache")}
         told = {
             "end": str(self.end), "notes": str(self.folder / f"{name}.notes"), "spools": str(self.folder / name),
