@@ -9,6 +9,7 @@ import json
 from typing import Any, NoReturn
 
 from footlights.collector.segment import Call, call_of
+from footlights.foreign import split_columns
 
 from infra.replay.event import Event, Origin, Refused
 from infra.replay.shapes import columns_of
@@ -28,9 +29,10 @@ class SegmentParser:
         Refused
             When it is no JSON object, or lacks what every call needs.
         """
-        call = call_of(_object(line), columns_of)
+        call = call_of(_object(line))
         if call.occurred_ms is None:
             raise Refused("timestamp absent")
+        fields, properties = split_columns(columns_of(call.name), call.properties)
         return [
             Event(
                 name=call.name,
@@ -43,8 +45,8 @@ class SegmentParser:
                 session_id=call.session_id,
                 automatic=call.automatic,
                 context=call.context,
-                properties=call.properties,
-                fields=call.fields,
+                properties=properties,
+                fields=fields,
             )
         ]
 

@@ -42,6 +42,8 @@ def long(value: int) -> bytes:
             (value << 1 & 0x7F | 0x80, value >> 6 & 0x7F | 0x80, value >> 13 & 0x7F | 0x80, value >> 20 & 0x7F | 0x80,
              value >> 27 & 0x7F | 0x80, value >> 34)
         )  # fmt: skip
+    if 1 << 20 <= value < 1 << 27:  # four: the numbers of a producer that has lived for long
+        return bytes((value << 1 & 0x7F | 0x80, value >> 6 & 0x7F | 0x80, value >> 13 & 0x7F | 0x80, value >> 20))
     if not -(1 << 63) <= value < 1 << 63:
         raise Refusal("INVALID_FIELD", "a whole number takes at most 64 bits")
     value = value << 1 ^ value >> 63

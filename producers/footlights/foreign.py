@@ -5,13 +5,14 @@ Out: columns of the right kind, or Unreadable.
 Never: a value of a wrong kind in a column: what does not fit stays a property.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from footlights.checks import EARLIEST_MS, LATEST_MS, NO_IDS
 
 _MAX_LONG: Final = (1 << 63) - 1
+_moment_of: Callable[[Any], datetime] = datetime.fromisoformat
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
@@ -70,6 +71,8 @@ def identifier(value: object) -> str | None:
     >>> identifier(42), identifier(" u-1 "), identifier("undefined"), identifier(True)
     ('42', 'u-1', None, None)
     """
+    if value is None:
+        return None
     if type(value) is not str:
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
@@ -93,11 +96,9 @@ def iso_ms(text: object) -> int:
     """
     if text is None:
         raise Unreadable("timestamp absent")
-    if not isinstance(text, str):
-        raise Unreadable("timestamp unreadable")
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        moment = _moment_of(text)
+    except (ValueError, TypeError) as error:
         raise Unreadable("timestamp unreadable") from error
     return epoch_ms(moment, UTC)
 
@@ -107,9 +108,10 @@ def epoch_ms(moment: datetime, zone: tzinfo) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     try:
-        return in_range((moment - _EPOCH) // _MILLISECOND)
+        ms = (moment - _EPOCH) // _MILLISECOND
     except OverflowError as error:
         raise Unreadable("timestamp outside 2000-2099") from error
+    return ms if EARLIEST_MS <= ms < LATEST_MS else in_range(ms)
 
 
 def in_range(ms: int) -> int:

@@ -52,10 +52,21 @@ def uuid7_of(ms: int, *parts: str) -> str:
     >>> uuid7_of(5, "a", "bc") == uuid7_of(5, "ab", "c")
     False
     """
+    return uuid7_of_hash(ms, hashlib.sha256(KEY_SEPARATOR.join(parts).encode()).hexdigest())
+
+
+def uuid7_of_hash(ms: int, digits: str) -> str:
+    """UUIDv7 of a time and of at least 20 hex digits.
+
+    Examples
+    --------
+    >>> uuid7_of_hash(1_700_000_000_000, "0" * 20)
+    '018bcfe5-6800-7000-8000-000000000000'
+    """
     # What `uuid7` makes of the hash's first ten bytes, by their digits: in half the time.
-    digits = hashlib.sha256(KEY_SEPARATOR.join(parts).encode()).hexdigest()
-    head = uuid7_head(ms & 0xFFFF_FFFF_FFFF)
-    return f"{head}{int(digits[:5], 16) >> 2 & 0xFFF:03x}-{_VARIANT[digits[4]]}{digits[5:8]}-{digits[8:20]}"
+    time = f"{ms & 0xFFFF_FFFF_FFFF:012x}"
+    third = _COUNTED[int(digits[1:5], 16) >> 2 & 0xFFF]
+    return f"{time[:8]}-{time[8:]}-7{third}-{_VARIANT[digits[4]]}{digits[5:8]}-{digits[8:20]}"
 
 
 def fresh_uuid7(ms: int) -> str:

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from footlights.registry import Schemas
 
 CONTEXT = ("device", "browser", "os", "city", "country", "app_version", "campaign")
-_PSEUDONYMS = frozenset({"host_id"})
+#: Columns of a family whose values are ids, and leave as pseudonyms.
+PSEUDONYMS = frozenset({"host_id"})
+#: Columns of every family; a client's own properties fill the others.
+_ENVELOPE = frozenset(
+    {"tenant_id", "message_id", "original_id", "event_name", "occurred_at_ms", "sent_at_ms", "received_at_ms", "user_id",
+     "anonymous_id", "pseudonym_version", "session_id", "source", "producer_id", "sequence", "automatic", "properties", *CONTEXT}
+)  # fmt: skip
 _RESERVED = frozenset(
     {"tenant_id", "event_name", "occurred_at_ms", "pseudonym_version", "source", "producer_id", "sequence"}
 )
@@ -76,7 +82,7 @@ class Encoded(NamedTuple):
         return self.pieces
 
 
-class _Form:
+class Form:
     """Everything about one event name that does not change from call to call."""
 
     def __init__(self, name: str, shape: Shape) -> None:
@@ -84,11 +90,13 @@ class _Form:
         self.topic = shape.topic.encode()
         self.blank = shape.blank.copy()
         self.blank[columns["event_name"].index] = columns["event_name"].encode(name)
-        self.message_id, self.occurred = columns["message_id"], columns["occurred_at_ms"].index
+        self.message_id, self.original_id = columns["message_id"], columns["original_id"]
+        self.occurred = columns["occurred_at_ms"].index
         self.sent, self.received = columns["sent_at_ms"].index, columns["received_at_ms"].index
         self.sequence, self.properties = columns["sequence"].index, columns["properties"].index
         self.columns = columns
-        self.plain = {n: c for n, c in columns.items() if n not in _RESERVED and n not in _PSEUDONYMS}
+        self.plain = {n: c for n, c in columns.items() if n not in _RESERVED and n not in PSEUDONYMS}
+        self.own = {n: c for n, c in columns.items() if n not in _ENVELOPE}
         self.empty = columns["properties"].encode("{}")
 
 
@@ -118,7 +126,7 @@ class Recorder:
             "automatic": False,
         }
         self._shapes: dict[str, Shape] = {}
-        self._forms: dict[str, _Form] = {}
+        self._forms: dict[str, Form] = {}
         self._stamps: dict[int, bytes] = {}
         #: People of late, by raw id: the piece of the pseudonym and the record key. Only where a pseudonym never changes.
         self._people: dict[str, tuple[bytes, bytes]] = {}
@@ -164,12 +172,7 @@ class Recorder:
         if user_id is not None:
             key = self._identify(pieces, form.columns["user_id"], user_id)
         if session_id is not None:
-            column = form.columns["session_id"]
-            if self._passing is self._pseudonymise:
-                self._identify(pieces, column, session_id)
-            else:
-                pseudonym = self._passing(self._tenant_id, checked_id("session_id", session_id) or "")
-                pieces[column.index] = column.prefix + text(pseudonym)
+            self._sit(pieces, form.columns["session_id"], session_id)
         if amount is not None:
             put_amount(fields, amount)
         if original_id is not None:
@@ -194,7 +197,7 @@ class Recorder:
     @staticmethod
     def _scrubbed(fields: dict[str, Any]) -> tuple[dict[str, Any], Found]:
         """Fields and further arguments; a host's id becomes a pseudonym and is left alone."""
-        clean, found = scrub_properties({n: v for n, v in fields.items() if n not in _PSEUDONYMS})
+        clean, found = scrub_properties({n: v for n, v in fields.items() if n not in PSEUDONYMS})
         return {**fields, **clean}, found
 
     def _stamp(self, what: str, moment: datetime | int) -> bytes:
@@ -222,8 +225,17 @@ class Recorder:
         pieces[column.index] = column.prefix + found[0]
         return found[1]
 
+    def _sit(self, pieces: list[bytes], column: Column, raw: str | int) -> None:
+        """Put a session's pseudonym into its column."""
+        if self._passing is self._pseudonymise:
+            self._identify(pieces, column, raw)
+        else:
+            pieces[column.index] = column.prefix + text(
+                self._passing(self._tenant_id, checked_id(column.name, raw) or "")
+            )
+
     def _fill(
-        self, pieces: list[bytes], form: _Form, fields: dict[str, Any], context: Mapping[str, str | None] | None
+        self, pieces: list[bytes], form: Form, fields: dict[str, Any], context: Mapping[str, str | None] | None
     ) -> dict[str, Any]:
         """Put fields and context into their columns; returns what has none."""
         rest: dict[str, Any] = {}
@@ -240,7 +252,7 @@ class Recorder:
                 raise Refusal("RESERVED_NAME", f"{name} is set by the client")
             elif value is None:
                 continue
-            elif name in _PSEUDONYMS and name in form.columns:
+            elif name in PSEUDONYMS and name in form.columns:
                 self._identify(pieces, form.columns[name], value)
             else:
                 rest[name] = value
@@ -249,7 +261,7 @@ class Recorder:
                 pieces[form.columns[name].index] = form.columns[name].encode(value)
         return rest
 
-    def _form(self, event_name: str) -> _Form:
+    def _form(self, event_name: str) -> Form:
         name = checked_name("event name", event_name)
         family = family_of(name)
         shape = self._shapes.get(family)
@@ -259,5 +271,5 @@ class Recorder:
             shape = self._shapes[family] = Shape(topic, written, self._fixed, _FILLED)
         if len(self._forms) >= NAMES_REMEMBERED:
             self._forms.clear()
-        form = self._forms[name] = _Form(name, shape)
+        form = self._forms[name] = Form(name, shape)
         return form

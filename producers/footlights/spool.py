@@ -331,7 +331,7 @@ def frame_of(record: Unnumbered, number: int) -> bytes:
     """
     topic, key = record.topic, record.key
     frame = joined(number, topic, key, record.numbered(number))
-    if len(frame) - HEAD_BYTES - BODY_BYTES - len(topic) - len(key) > MAX_EVENT_BYTES:
+    if len(frame) > MAX_EVENT_BYTES and len(frame) - HEAD_BYTES - BODY_BYTES - len(topic) - len(key) > MAX_EVENT_BYTES:
         raise Refusal("EVENT_TOO_LARGE", f"the event takes more than {MAX_EVENT_BYTES} bytes")
     return frame
 

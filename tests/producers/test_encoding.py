@@ -26,6 +26,8 @@ def by_fastavro(kind: str, value: object) -> bytes:
 @example(1 << 13)
 @example((1 << 20) - 1)
 @example(1 << 20)
+@example((1 << 27) - 1)
+@example(1 << 27)
 def test_a_whole_number(value: int) -> None:
     assert long(value) == by_fastavro("long", value)
 

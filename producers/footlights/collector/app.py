@@ -10,7 +10,7 @@ import base64
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,7 @@ from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
 from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
-from footlights.collector.segment import Call, KindsOf, mapping
+from footlights.collector.segment import Call, mapping
 from footlights.collector.telemetry import Telemetry
 from footlights.foreign import Unreadable, iso_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
@@ -36,7 +36,7 @@ LOG = logging.getLogger("footlights.collector")
 MAX_EVENTS, BODY_WAIT_S = 1_000, 10.0
 #: Bodies in memory at once; beyond it requests are told to come back.
 MAX_IN_FLIGHT_BYTES = 64 << 20
-Translate = Callable[[Mapping[str, Any], KindsOf], Call]
+Translate = Callable[[Mapping[str, Any]], Call]
 #: Refusals of which a copy is kept.
 _KEPT = frozenset({"SCHEMA_VIOLATION", "UNKNOWN_SCHEMA"})
 CORS = [(b"access-control-allow-origin", b"*")]
@@ -190,14 +190,14 @@ class Collector:
         if not isinstance(event, dict):
             return Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
         try:
-            call = route.translate({"type": route.kind, **event} if route.kind else event, self._lanes.kinds_of)
+            call = route.translate({"type": route.kind, **event} if route.kind else event)
         except Unreadable as problem:
             unknown = str(problem) == "unknown type"
             return Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
         if around:
             bot = around.get("device") == "bot"
             shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
-            call = replace(call, context={**shown, **call.context}, automatic=call.automatic or bot)
+            call = call._replace(context={**shown, **call.context}, automatic=call.automatic or bot)
         return call
 
     def _around(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:

@@ -8,35 +8,30 @@ Never: an event told as taken that power loss can take back, nor one on the wire
 import asyncio
 import errno
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from footlights.collector.fitting import Clocks, Fitter
 from footlights.collector.keys import Key
 from footlights.collector.letters import Letters
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call
-from footlights.ids import new_producer_id, uuid7_of
-from footlights.names import DEAD_LETTERS_TOPIC, family_of, topic_of
+from footlights.ids import new_producer_id
+from footlights.names import DEAD_LETTERS_TOPIC
 from footlights.outcome import Refusal
 from footlights.pseudonyms import Pseudonymiser
-from footlights.records import Encoded, Recorder
+from footlights.records import Encoded
 from footlights.refusals import CONSENT_CHANGED
 from footlights.relay import Relay
-from footlights.scrubber import Found, scrub_properties, scrubbed
+from footlights.scrubber import Found
 from footlights.spool import Limits, Spool, frame_of
 from footlights.subjects import SubjectIds
 from footlights.wires import KafkaWire, producer_config
 from footlights.written import SchemaUnavailable
 
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
-#: Columns of every family; a client fills the others.
-_ENVELOPE = frozenset(
-    {"tenant_id", "message_id", "original_id", "event_name", "occurred_at_ms", "sent_at_ms", "received_at_ms", "user_id",
-     "anonymous_id", "pseudonym_version", "session_id", "source", "producer_id", "sequence", "automatic", "device", "browser",
-     "os", "city", "country", "app_version", "campaign", "properties"}
-)  # fmt: skip
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: A request that waits for the disk looks so often whether Kafka was quicker.
 LOOK_S = 0.02
@@ -101,8 +96,8 @@ class _Load:
 
 
 class _Lane:
-    def __init__(self, key: Key, spool: Spool, recorder: Recorder, relay: Relay) -> None:
-        self.tenant_id, self.source, self.spool, self.recorder = key.tenant_id, key.source, spool, recorder
+    def __init__(self, spool: Spool, fitter: Fitter, relay: Relay) -> None:
+        self.spool, self.fitter = spool, fitter
         self.refused: Counter[str] = Counter()
         self.sending = relay.add(spool, self.refused)
 
@@ -128,7 +123,6 @@ class Lanes:
         self._refusals = self._wire.refusals()
         self._refusals.start()
         self._lanes: dict[tuple[str, str], _Lane] = {}
-        self._kinds: dict[str, Mapping[str, str]] = {}
         self._waiters: list[asyncio.Future[None]] = []
         self._syncing: asyncio.Task[None] | None = None
         self.redacted: Counter[str] = Counter()
@@ -137,24 +131,6 @@ class Lanes:
     def waiting_bytes(self) -> int:
         """Bytes in the spools of this process."""
         return sum(lane.spool.waiting_bytes for lane in self._lanes.values())
-
-    def kinds_of(self, event_name: str) -> Mapping[str, str]:
-        """Kinds of the columns of an event's family besides the envelope.
-
-        Raises
-        ------
-        Problem
-            503 when its schema cannot be had.
-        """
-        family = family_of(event_name)
-        found = self._kinds.get(family)
-        if found is None:
-            try:
-                kinds = self._wire.schemas.written(f"{topic_of(family)}-value").kinds
-            except SchemaUnavailable as problem:
-                raise _no_schema() from problem
-            found = self._kinds[family] = {name: kind for name, kind in kinds.items() if name not in _ENVELOPE}
-        return found
 
     def letters(self, key: bytes) -> Letters:
         """Dead letters that go out by the lanes' relay; `key` encrypts their payloads."""
@@ -171,13 +147,13 @@ class Lanes:
             503 when no schema can be had, so that nothing can be taken.
         """
         lane = self._lanes.get((key.tenant_id, key.source)) or self._open(key)
-        load = _Load(lane, self._limits)
+        load, clocks = _Load(lane, self._limits), lane.fitter.clocks(received_ms, sent_ms)
         for call in calls:
             if isinstance(call, Result):
                 load.results.append(call)
                 continue
             try:
-                self._encode(load, call, received_ms, sent_ms)
+                self._encode(load, call, clocks)
             except Refusal as refusal:
                 lane.refused[refusal.reason] += 1
                 code = "SCHEMA_VIOLATION" if refusal.reason.startswith("INVALID") else refusal.reason
@@ -190,20 +166,11 @@ class Lanes:
         self.relay.help()
         return load.results
 
-    def _encode(self, load: "_Load", call: Call, received_ms: int, sent_ms: int) -> None:
+    def _encode(self, load: "_Load", call: Call, clocks: Clocks) -> None:
         """Put one event into a load."""
         lane = load.lane
-        occurred = call.occurred_ms + received_ms - sent_ms if call.occurred_ms is not None else received_ms
-        # The id is of the time as it was first sent, before the correction, and of no time when the client tells none: a
-        # repeated request gives the same id, and the platform then judges by the record's own time.
-        original = call.original_ms or 0
-        message_id = uuid7_of(original, lane.tenant_id, lane.source, call.original_id) if call.original_id else None
-        fields, properties, found = _scrubbed(call)
-        encoded = lane.recorder.encode(
-            call.name,
-            (call.user_id, call.anonymous_id, call.session_id, None, properties, occurred, call.context, call.automatic,
-             message_id, sent_ms, received_ms, call.original_id, fields),
-        )  # fmt: skip
+        found: Found = {}
+        encoded = lane.fitter.fit(call, clocks, found)
         if encoded.key in self._refusals.keys and call.name != CONSENT_CHANGED:
             lane.refused["OPTED_OUT"] += 1
             load.results.append(Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics"))
@@ -214,7 +181,7 @@ class Lanes:
             load.add(encoded, Result(WARNING, encoded.message_id, "REDACTED", detail))
         else:
             load.add(encoded, Result(OK, encoded.message_id))
-        allowed = fields.get("analytics_allowed") if call.name == CONSENT_CHANGED else None
+        allowed = call.properties.get("analytics_allowed") if call.name == CONSENT_CHANGED else None
         # Said now, once it stands: events of the same request may be of the same person.
         if isinstance(allowed, bool) and load.write():
             self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
@@ -283,8 +250,10 @@ class Lanes:
             spool = Spool.create(self._root, made, key.source, key.tenant_id)
         except OSError as problem:
             raise unavailable(f"the log cannot be written: {problem.strerror}") from problem
-        recorder = self._wire.recorder(tenant_id=key.tenant_id, source=key.source, producer_id=made)
-        lane = self._lanes[key.tenant_id, key.source] = _Lane(key, spool, recorder, self.relay)
+        fitter = Fitter(
+            self._wire.schemas, self._pseudonymise, tenant_id=key.tenant_id, source=key.source, producer_id=made
+        )
+        lane = self._lanes[key.tenant_id, key.source] = _Lane(spool, fitter, self.relay)
         return lane
 
 
@@ -295,13 +264,3 @@ def _no_schema() -> Problem:
 def _not_written(problem: OSError) -> Result:
     told = "the log's disk is full" if problem.errno in _FULL else "the log cannot be written"
     return Result(RETRY, code="UNAVAILABLE", detail=told)
-
-
-def _scrubbed(call: Call) -> tuple[dict[str, Any], Mapping[str, Any], Found]:
-    """Fields and properties without personal data, and what was found."""
-    properties, found = scrub_properties(call.properties)
-    fields = dict(call.fields)
-    for name, value in fields.items():
-        if isinstance(value, str):
-            fields[name] = scrubbed(value, found)
-    return fields, properties, found

@@ -8,8 +8,8 @@ Never: a column of the envelope that only the platform may set.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from footlights.collector.segment import Call, KindsOf, mapping
-from footlights.foreign import Unreadable, fitted, identifier, in_range, iso_ms, split_columns
+from footlights.collector.segment import Call, mapping
+from footlights.foreign import Unreadable, fitted, identifier, in_range, iso_ms
 from footlights.records import CONTEXT
 
 _ENVELOPE: Final = frozenset(
@@ -18,7 +18,7 @@ _ENVELOPE: Final = frozenset(
 )  # fmt: skip
 
 
-def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
+def call_of(event: Mapping[str, Any]) -> Call:
     """What an event says.
 
     Raises
@@ -33,7 +33,6 @@ def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
     amount = mapping(event.get("amount"))
     if amount:
         values |= {"amount_minor": amount.get("amount_minor"), "currency": amount.get("currency")}
-    fields, rest = split_columns(kinds_of(name), {**mapping(event.get("properties")), **values})
     context = {n: fitted(v, "string") for n, v in mapping(event.get("context")).items() if n in CONTEXT}
     occurred = _moment(event)
     return Call(
@@ -46,8 +45,7 @@ def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
         session_id=_id(event, "session_id"),
         automatic=event.get("automatic") is True,
         context={n: v for n, v in context.items() if v},
-        properties=rest,
-        fields=fields,
+        properties={**mapping(event.get("properties")), **values},
     )
 
 

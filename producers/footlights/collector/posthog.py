@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from footlights.collector.agents import read_agent
-from footlights.collector.segment import Call, KindsOf, mapping
-from footlights.foreign import Unreadable, identifier, iso_ms, split_columns
+from footlights.collector.segment import Call, mapping
+from footlights.foreign import Unreadable, identifier, iso_ms
 
 _NAMES: Final = {"$pageview": "page_view", "$identify": "profile_updated", "$create_alias": "identity_linked"}
 _FIELDS: Final = {"$current_url": "url", "$pathname": "path", "$referrer": "referrer", "title": "title"}
@@ -21,7 +21,7 @@ _DROPPED: Final = frozenset(
 )
 
 
-def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
+def call_of(event: Mapping[str, Any]) -> Call:
     """What an event says.
 
     Raises
@@ -54,7 +54,6 @@ def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
             properties[ours] = properties.pop(theirs)
     for key in ("$set", "$set_once"):
         properties.update(mapping(properties.pop(key, None)) or mapping(event.get(key)))
-    fields, rest = split_columns(kinds_of(name), {n: v for n, v in properties.items() if n not in _DROPPED})
     occurred = iso_ms(event["timestamp"]) if event.get("timestamp") is not None else None
     return Call(
         name=name,
@@ -66,6 +65,5 @@ def call_of(event: Mapping[str, Any], kinds_of: KindsOf) -> Call:
         session_id=session,
         automatic=agent.automatic or told == "$create_alias",
         context=context,
-        properties=rest,
-        fields=fields,
+        properties={n: v for n, v in properties.items() if n not in _DROPPED},
     )

@@ -5,20 +5,16 @@ Out: Call.
 Never: a call without type or user, nor a `track` without a name.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from footlights.collector.agents import Agent, read_agent
-from footlights.foreign import Unreadable, fitted, identifier, iso_ms, split_columns
+from footlights.foreign import Unreadable, fitted, identifier, iso_ms
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-#: Kinds of the columns of an event's family besides the envelope.
-KindsOf = Callable[[str], Mapping[str, str]]
 #: Event name of each type; `track` brings its own.
 _NAMES: Final = {
-    "track": "",
     "page": "page_view",
     "screen": "screen",
     "identify": "profile_updated",
@@ -27,7 +23,10 @@ _NAMES: Final = {
 }
 _NO_AGENT: Final = Agent(False, {})
 _BODY: Final = {"identify": "traits", "group": "traits"}
+_PAGES: Final = frozenset({"page_view", "screen"})
 _PAGE_FIELDS: Final = ("url", "path", "title", "referrer")
+#: Properties that stand for something else of a call.
+_SAID: Final = frozenset({"session_id", "automatic"})
 #: Where the context columns stand in Segment's `context`.
 _CONTEXT: Final = {
     "device": ("device", "type"),
@@ -37,14 +36,15 @@ _CONTEXT: Final = {
     "app_version": ("app", "version"),
     "campaign": ("campaign", "name"),
 }
+#: Parts of it that say anything for us.
+_TELLING: Final = frozenset({"userAgent", *(part for part, _ in _CONTEXT.values())})
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """An event of another vendor's client; ids are raw, times epoch milliseconds, None where the client says nothing.
 
-    `original_ms` is the time as it was first sent: with `original_id` it names the record. `fields` are columns of the event's
-    family, `context` the flat context columns, `properties` the rest.
+    `original_ms` is the time as it was first sent: with `original_id` it names the record. `context` are the flat context columns,
+    `properties` all else, those that have a column among them.
     """
 
     name: str
@@ -55,12 +55,11 @@ class Call:
     anonymous_id: str | None = None
     session_id: str | None = None
     automatic: bool = False
-    context: Mapping[str, str] = field(default_factory=lambda: NOTHING)
-    properties: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
-    fields: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    context: Mapping[str, str] = NOTHING
+    properties: Mapping[str, Any] = NOTHING
 
 
-def call_of(call: Mapping[str, Any], kinds_of: KindsOf) -> Call:
+def call_of(call: Mapping[str, Any]) -> Call:
     """What a call says.
 
     Raises
@@ -77,23 +76,22 @@ def call_of(call: Mapping[str, Any], kinds_of: KindsOf) -> Call:
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
     occurred = None if told is None and sent is None else iso_ms(told if told is not None else sent)
     context = mapping(call.get("context"))
-    agent = _agent(context)
-    properties = dict(mapping(call.get(_BODY.get(kind, "properties"))))
-    said = properties.pop("automatic", None)
-    session = identifier(properties.pop("session_id", None)) or identifier(context.get("sessionId"))
-    fields, rest = _columns(kind, name, call, context, properties, kinds_of(name))
+    properties = _properties(kind, name, call, context)
+    session, said = properties.get("session_id"), properties.get("automatic")
+    if "session_id" in properties or "automatic" in properties:
+        properties = {n: v for n, v in properties.items() if n not in _SAID}
+    around, automatic = (NOTHING, False) if _TELLING.isdisjoint(context) else _around(context)
     return Call(
-        name=name,
-        occurred_ms=occurred,
-        original_ms=occurred if sent is None else iso_ms(sent),
-        original_id=identifier(call.get("messageId")),
-        user_id=user,
-        anonymous_id=anonymous,
-        session_id=session,
-        automatic=said if isinstance(said, bool) else agent.automatic or kind == "alias",
-        context={**agent.context, **_context(context)} if context else NOTHING,
-        properties=rest,
-        fields=fields,
+        name,
+        occurred,
+        occurred if sent is None else iso_ms(sent),
+        identifier(call.get("messageId")),
+        user,
+        anonymous,
+        identifier(session) or identifier(context.get("sessionId")),
+        said if isinstance(said, bool) else automatic or kind == "alias",
+        around,
+        properties,
     )
 
 
@@ -104,47 +102,40 @@ def mapping(value: object) -> Mapping[str, Any]:
 
 def _kind(call: Mapping[str, Any]) -> tuple[str, str]:
     kind = call.get("type")
+    if kind == "track":
+        name = call.get("event")
+        if not isinstance(name, str) or not name.strip():
+            raise Unreadable("track without event")
+        return kind, name
     if not isinstance(kind, str) or not kind:
         raise Unreadable("no type")
     if kind not in _NAMES:
         raise Unreadable("unknown type")
-    if kind != "track":
-        return kind, _NAMES[kind]
-    name = call.get("event")
-    if not isinstance(name, str) or not name.strip():
-        raise Unreadable("track without event")
-    return kind, name
+    return kind, _NAMES[kind]
 
 
-def _agent(context: Mapping[str, Any]) -> Agent:
-    text = context.get("userAgent")
-    return read_agent(text) if isinstance(text, str) else _NO_AGENT
-
-
-def _context(context: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _around(context: Mapping[str, Any]) -> tuple[Mapping[str, str], bool]:
+    """What Segment's context says of the flat context columns, and whether its agent is a known bot."""
+    told = context.get("userAgent")
+    agent = read_agent(told) if isinstance(told, str) else _NO_AGENT
+    found = {**agent.context}
     for column, (part, name) in _CONTEXT.items():
         if part in context and (value := fitted(mapping(context[part]).get(name), "string")):
             found[column] = value
-    return found
+    return found, agent.automatic
 
 
-def _columns(
-    kind: str,
-    name: str,
-    call: Mapping[str, Any],
-    context: Mapping[str, Any],
-    properties: dict[str, Any],
-    kinds: Mapping[str, str],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(columns, properties): of a page what its context says of it, of others what makes them what they are."""
-    if name in {"page_view", "screen"}:
-        page = mapping(context.get("page"))
+def _properties(kind: str, name: str, call: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a page also what its context says of it, of others what makes them what they are."""
+    told = mapping(call.get(_BODY.get(kind, "properties")))
+    if name in _PAGES:
+        page, properties = mapping(context.get("page")), {**told}
         for column in _PAGE_FIELDS:
             if properties.get(column) is None and isinstance(page.get(column), str):
                 properties[column] = page[column]
         if isinstance(call.get("name"), str):
             properties.setdefault("name", call["name"])
+        return properties
     if kind == "group" and (group := identifier(call.get("groupId"))):
-        properties["group_id"] = group
-    return split_columns(kinds, properties)
+        return {**told, "group_id": group}
+    return told
