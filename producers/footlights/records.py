@@ -90,7 +90,11 @@ class Form:
         self.topic = shape.topic.encode()
         self.blank = shape.blank.copy()
         self.blank[columns["event_name"].index] = columns["event_name"].encode(name)
-        self.message_id, self.original_id = columns["message_id"], columns["original_id"]
+        self.message_id, self.original_id, self.user_id = (
+            columns["message_id"],
+            columns["original_id"],
+            columns["user_id"],
+        )
         self.occurred = columns["occurred_at_ms"].index
         self.sent, self.received = columns["sent_at_ms"].index, columns["received_at_ms"].index
         self.sequence, self.properties = columns["sequence"].index, columns["properties"].index
@@ -214,16 +218,19 @@ class Recorder:
 
     def _identify(self, pieces: list[bytes], column: Column, raw: str | int) -> bytes:
         """Put a pseudonym into its column; returns the record key of its person."""
-        found = self._people.get(raw) if type(raw) is str else None
-        if found is None:
-            pseudonym = self._pseudonymise(self._tenant_id, checked_id(column.name, raw) or "")
-            found = text(pseudonym), record_key(self._tenant_id, pseudonym)
-            if self._lasting and type(raw) is str:
-                if len(self._people) >= PEOPLE_REMEMBERED:
-                    self._people.clear()
-                self._people[raw] = found
-        pieces[column.index] = column.prefix + found[0]
-        return found[1]
+        piece, key = (self._people.get(raw) if type(raw) is str else None) or self._person(column.name, raw)
+        pieces[column.index] = column.prefix + piece
+        return key
+
+    def _person(self, what: str, raw: str | int) -> tuple[bytes, bytes]:
+        """The piece of a pseudonym and its record key, remembered."""
+        pseudonym = self._pseudonymise(self._tenant_id, checked_id(what, raw) or "")
+        found = text(pseudonym), record_key(self._tenant_id, pseudonym)
+        if self._lasting and type(raw) is str:
+            if len(self._people) >= PEOPLE_REMEMBERED:
+                self._people.clear()
+            self._people[raw] = found
+        return found
 
     def _sit(self, pieces: list[bytes], column: Column, raw: str | int) -> None:
         """Put a session's pseudonym into its column."""

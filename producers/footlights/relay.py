@@ -219,10 +219,11 @@ class Relay:
         if flight is None:
             return False
         on_delivery = partial(self._delivered, sending, flight)
-        produce, headers, moved = self._producer.produce, sending.headers, False
+        produce, headers, moved = self._producer.produce, [*sending.headers, ("sequence", "")], False
         for number, topic, key, payload, _ in flight.records[flight.sent :]:
             try:
-                produce(topic, payload, key, -1, on_delivery, None, 0, [*headers, ("sequence", b"%d" % number)])
+                headers[-1] = "sequence", str(number)  # librdkafka copies them
+                produce(topic, payload, key, -1, on_delivery, None, 0, headers)
             except BufferError:
                 return moved
             except KafkaException as problem:

@@ -80,7 +80,8 @@ def json_of(body: bytes) -> Any:
     """
     try:
         value = orjson.loads(body)
-        if orjson.dumps(value).translate(None, _WHITE) == body.translate(None, _WHITE):
+        again = orjson.dumps(value)
+        if again == body or again.replace(b" ", b"") == body.translate(None, _WHITE):
             return value
     except (ValueError, TypeError):  # malformed, or nested deeper than it writes
         pass

@@ -81,8 +81,9 @@ class Fitter(Recorder):
         key = b""
         if anonymous_id is not None:
             key = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
-        if user_id is not None:
-            key = self._identify(pieces, form.columns["user_id"], user_id)
+        if user_id is not None:  # nearly always: without a call of `_identify`
+            person, key = self._people.get(user_id) or self._person("user_id", user_id)
+            pieces[form.user_id.index] = form.user_id.prefix + person
         if session_id is not None:
             self._sit(pieces, form.columns["session_id"], session_id)
         if automatic:

@@ -81,17 +81,21 @@ def call_of(call: Mapping[str, Any]) -> Call:
     if "session_id" in properties or "automatic" in properties:
         properties = {n: v for n, v in properties.items() if n not in _SAID}
     around, automatic = (NOTHING, False) if _TELLING.isdisjoint(context) else _around(context)
-    return Call(
-        name,
-        occurred,
-        occurred if sent is None else iso_ms(sent),
-        identifier(call.get("messageId")),
-        user,
-        anonymous,
-        identifier(session) or identifier(context.get("sessionId")),
-        said if isinstance(said, bool) else automatic or kind == "alias",
-        around,
-        properties,
+    # By place, and past the constructor, which is written in Python: in a third of its time.
+    return tuple.__new__(
+        Call,
+        (
+            name,
+            occurred,
+            occurred if sent is None else iso_ms(sent),
+            identifier(call.get("messageId")),
+            user,
+            anonymous,
+            identifier(session) or identifier(context.get("sessionId")),
+            said if isinstance(said, bool) else automatic or kind == "alias",
+            around,
+            properties,
+        ),
     )
 
 
