@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from footlights import Client, HmacPseudonymiser, Money
 from footlights.names import FAMILY_OF, REPORTS_TOPIC, family_of, topic_of
+from footlights.registry import copies_of
 
 from infra.embedded.kafka import KafkaServer
 from infra.migrate import migrate_topics
@@ -104,7 +105,9 @@ def test_a_service_starts_while_the_registry_is_away(platform: tuple[str, str], 
     options = {"bootstrap_servers": platform[0], "source": "away", "cache_dir": tmp_path, "pseudonym_key": "k" * 32}
     with Client(schema_registry=platform[1], **options) as first:  # type: ignore[arg-type]
         assert first.track("page_view")
-    with Client(schema_registry="http://127.0.0.1:1", **options) as second:  # type: ignore[arg-type]
+    away = "http://127.0.0.1:1"  # as if the registry had been here
+    copies_of(tmp_path, platform[1]).rename(copies_of(tmp_path, away))
+    with Client(schema_registry=away, **options) as second:  # type: ignore[arg-type]
         assert second.track("page_view")
         assert second.flush(30) == 0
 
