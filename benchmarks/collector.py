@@ -120,6 +120,7 @@ def measure() -> dict[str, float]:
         "single_s": round(few),
         "single_fleet_s": round(fleet),
         "batched_s": round(batched),
+        "batched_us": round(1e6 / batched, 1),
         "batched_clock_s": round(CLIENTS * 10_000 / wall),
         "batch_p50_ms": round(seconds[len(seconds) // 2] * 1000, 1),
         "batch_p99_ms": round(seconds[int(len(seconds) * 0.99)] * 1000, 1),

@@ -1,7 +1,7 @@
 """What the SDK costs a service: `python -m benchmarks.sdk` on a broker and a registry of its own.
 
 In: a stack without workers and sinks.
-Out: the caller's time of a durable `track`, p50 and p99; events a second of one process, spooled and acknowledged.
+Out: the caller's time of a durable `track`, p50 and p99; events a second of one process, spooled and acknowledged; the bare loop's.
 Never: an event that is not on the disk when its time is taken; nor the first thousands, while Kafka warms up.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from footlights import Client, Money
 
+from benchmarks import bare
 from tests.torture.lone import bare_platform
 
 CALLS, MANY, ROUNDS = 60_000, 300_000, 3
@@ -52,6 +53,7 @@ def measure() -> dict[str, float]:
             seconds.sort()
             client.flush(60)
             rounds = [_loop(client) for _ in range(ROUNDS + 1)][1:]
+        least = bare.measure(at["kafka"], at["schema_registry"])
     spooled, acknowledged, cpu = (statistics.median(each) for each in zip(*rounds, strict=True))
     return {
         "track_p50_us": round(seconds[CALLS // 2] * 1e6, 1),
@@ -59,6 +61,7 @@ def measure() -> dict[str, float]:
         "spooled_s": round(spooled),
         "acknowledged_s": round(acknowledged),
         "cpu_us_per_event": round(cpu, 1),
+        **least,
     }
 
 

@@ -111,9 +111,12 @@ class Column:
 
     def encode(self, value: Any) -> bytes:
         """The piece of a value; Refusal when it does not fit."""
+        known = self.known.get(value) if type(value) is self.exact else None
+        return self.learn(value) if known is None else known
+
+    def learn(self, value: Any) -> bytes:
+        """The piece of a value that is not known yet; Refusal when it does not fit."""
         exact = type(value) is self.exact
-        if exact and (known := self.known.get(value)) is not None:
-            return known
         if self._bounded or not exact:
             checked_field(self.name, self.kind, value)
         found = self.prefix + self._write(value)

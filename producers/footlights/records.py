@@ -173,8 +173,10 @@ class Recorder:
         key = b""
         if anonymous_id is not None:
             key = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
-        if user_id is not None:
-            key = self._identify(pieces, form.columns["user_id"], user_id)
+        if user_id is not None:  # nearly always: without a call of `_identify`
+            known = self._people.get(user_id) if type(user_id) is str else None
+            person, key = known or self._person("user_id", user_id)
+            pieces[form.user_id.index] = form.user_id.prefix + person
         if session_id is not None:
             self._sit(pieces, form.columns["session_id"], session_id)
         if amount is not None:
@@ -254,7 +256,7 @@ class Recorder:
                 if known is not None:
                     pieces[column.index] = known
                 elif value is not None:
-                    pieces[column.index] = column.encode(value)
+                    pieces[column.index] = column.learn(value)
             elif name in _RESERVED:
                 raise Refusal("RESERVED_NAME", f"{name} is set by the client")
             elif value is None:

@@ -90,8 +90,12 @@ class Fitter(Recorder):
             pieces[form.columns["automatic"].index] = b"\x01"
         rest = self._place(pieces, form, properties, found)
         if context:
-            for column, value in checked_context(context).items():
-                self._put(pieces, form.columns[column], value, found)
+            for told, value in checked_context(context).items():
+                column = form.columns[told]
+                if (known := column.known.get(value)) is None:
+                    self._put(pieces, column, value, found)
+                else:
+                    pieces[column.index] = known
         if rest:
             rest, more = scrub_properties(rest)
             for kind, number in more.items():
@@ -126,4 +130,4 @@ class Fitter(Recorder):
         if type(value) is str and (clean := scrubbed(value, found)) != value:
             pieces[column.index] = column.prefix + text(clean)
         else:
-            pieces[column.index] = column.encode(value)
+            pieces[column.index] = column.learn(value)
