@@ -61,16 +61,15 @@ def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Fra
     >>> [type(found).__name__ for found in parse(b"??" + one + one[:-1], final=True)]
     ['Damage', 'Framed', 'Damage']
     """
-    size, whole = len(buffer), HEAD_BYTES + BODY_BYTES
+    size = len(buffer)
+    whole = size - HEAD_BYTES - BODY_BYTES
     while start + HEAD_BYTES <= size:
         # A record's two heads in one: nearly always a whole one is there.
-        if start + whole <= size:
+        if start <= whole:
             magic, length, crc, sequence, topic, key = _unpack(buffer, start)
-        else:
-            magic, length, crc = _unpack_head(buffer, start)
-        body, end = start + HEAD_BYTES, start + HEAD_BYTES + length
-        if magic == MAGIC and length >= BODY_BYTES:
-            if end <= size and crc32(buffer[body:end]) == crc:
+            body = start + HEAD_BYTES
+            end = body + length
+            if end <= size and magic == MAGIC and length >= BODY_BYTES and crc32(buffer[body:end]) == crc:
                 body += BODY_BYTES
                 topic += body
                 key += topic
@@ -79,8 +78,15 @@ def parse(buffer: bytes, start: int = 0, *, final: bool = False) -> Iterator[Fra
                 yield _record(Framed, (sequence, name, buffer[topic:key], buffer[key:end], end))
                 start = end
                 continue
-            if end > size and not final and length < 1 << 20:
-                return
+        magic, length, _ = _unpack_head(buffer, start)
+        if (
+            magic == MAGIC
+            and length >= BODY_BYTES
+            and start + HEAD_BYTES + length > size
+            and not final
+            and length < 1 << 20
+        ):
+            return
         found = _next(buffer, start + 1, final)
         if found is None:
             if not final:

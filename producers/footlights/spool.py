@@ -223,16 +223,17 @@ class Spool:
             return []
         chunk = os.pread(self._read_fd, room, self._at)
         last = len(chunk) < READ_BYTES
-        found, used = [], 0
+        found, used, seen = [], 0, self.seen
         for one in parse(chunk, final=last):
             if isinstance(one, Damage):
                 self.quarantine(f"{self._reading}-{self._at + one.start}", chunk[one.start : one.end])
-            elif one.sequence > self.seen:
-                if one.sequence > self.seen + 1:
-                    self._holes[one.sequence] = one.sequence - self.seen - 1
-                self.seen = one.sequence
+            elif (number := one.sequence) > seen:
+                if number > seen + 1:
+                    self._holes[number] = number - seen - 1
+                seen = number
                 found.append(one)
             used = one.end
+        self.seen = seen
         if not used and not last:
             # So much without a record is damage, but for its end, where one may begin.
             used = READ_BYTES - LONGEST_RECORD

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -165,8 +165,7 @@ class Collector:
         received = int(time.time() * 1000)
         sent = _sent(mapping(value) if isinstance(value, dict) else {}, received)
         around = self._around(scope, headers)
-        calls = (self._call(key, route, event, around) for event in events)
-        results = self._lanes.take(key, calls, received, sent)
+        results = self._lanes.take(key, self._calls(key, route, events, around), received, sent)
         self.telemetry.events(results)
         statuses = {result.status for result in results}
         if DROP in statuses:
@@ -185,20 +184,24 @@ class Collector:
                 if code in _KEPT:
                     self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
-    def _call(self, key: Key, route: Route, event: Any, around: Mapping[str, str]) -> Call | Result:
-        """What an event says, or why it says nothing."""
-        if not isinstance(event, dict):
-            return Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
-        try:
-            call = route.translate({"type": route.kind, **event} if route.kind else event)
-        except Unreadable as problem:
-            unknown = str(problem) == "unknown type"
-            return Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
-        if around:
-            bot = around.get("device") == "bot"
-            shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
-            call = call._replace(context={**shown, **call.context}, automatic=call.automatic or bot)
-        return call
+    def _calls(self, key: Key, route: Route, events: list[Any], around: Mapping[str, str]) -> Iterator[Call | Result]:
+        """What the events say, or why they say nothing."""
+        translate, kind = route.translate, route.kind
+        for event in events:
+            if not isinstance(event, dict):
+                yield Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
+                continue
+            try:
+                call = translate({"type": kind, **event} if kind else event)
+            except Unreadable as problem:
+                unknown = str(problem) == "unknown type"
+                yield Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
+                continue
+            if around:
+                bot = around.get("device") == "bot"
+                shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
+                call = call._replace(context={**shown, **call.context}, automatic=call.automatic or bot)
+            yield call
 
     def _around(self, scope: Scope, headers: Mapping[str, str]) -> dict[str, str]:
         """What the connection of a browser says of its user; the address goes no further than this."""

@@ -32,6 +32,7 @@ from footlights.wires import KafkaWire, producer_config
 from footlights.written import SchemaUnavailable
 
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
+_TAKEN = frozenset({OK, WARNING})
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: A request that waits for the disk looks so often whether Kafka was quicker.
 LOOK_S = 0.02
@@ -63,9 +64,10 @@ class _Load:
     """The events of one request on their way into a lane: one write for all of them."""
 
     def __init__(self, lane: "_Lane", limits: Limits) -> None:
-        self.lane, self.results, self._limits = lane, list[Result](), limits
+        self.lane, self._limits = lane, limits
+        self.results: list[Result] = []
         self._frames: list[bytes] = []
-        self._places: list[int] = []
+        self._next, self._written = lane.spool.sequence + 1, 0
 
     def add(self, encoded: Encoded, result: Result) -> None:
         """Number an event; `result` holds once it is written.
@@ -75,9 +77,8 @@ class _Load:
         Refusal
             EVENT_TOO_LARGE.
         """
-        number = self.lane.spool.sequence + len(self._frames) + 1
-        self._frames.append(frame_of(encoded, number))
-        self._places.append(len(self.results))
+        self._frames.append(frame_of(encoded, self._next))
+        self._next += 1
         self.results.append(result)
 
     def write(self) -> bool:
@@ -85,17 +86,20 @@ class _Load:
         if not self._frames:
             return True
         problem: Result | None = None
-        first, last = self.lane.spool.sequence + 1, self.lane.spool.sequence + len(self._frames)
+        spool = self.lane.spool
+        first = spool.sequence + 1
         try:
-            if not self.lane.spool.append(first, last, b"".join(self._frames), self._limits, sync=False):
+            if not spool.append(first, self._next - 1, b"".join(self._frames), self._limits, sync=False):
                 problem = Result(RETRY, code="UNAVAILABLE", detail="the log is full, and Kafka does not answer")
         except OSError as error:
             problem = _not_written(error)
         if problem:
-            for place in self._places:
-                self.results[place] = problem
+            self._next = first
+            for place in range(self._written, len(self.results)):
+                if self.results[place].status in _TAKEN:
+                    self.results[place] = problem
         self._frames.clear()
-        self._places.clear()
+        self._written = len(self.results)
         return problem is None
 
 
@@ -164,7 +168,10 @@ class Lanes:
                     lane.refused["OPTED_OUT"] += 1
                     results.append(Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics"))
                     continue
-                load.add(encoded, self._result(encoded, found))
+                if found:
+                    load.add(encoded, self._redacted(encoded, found))
+                else:
+                    load.add(encoded, _result(Result, (OK, encoded.message_id, "", "")))
             except Refusal as refusal:
                 lane.refused[refusal.reason] += 1
                 code = "SCHEMA_VIOLATION" if refusal.reason.startswith("INVALID") else refusal.reason
@@ -180,10 +187,8 @@ class Lanes:
         self.relay.help()
         return results
 
-    def _result(self, encoded: Encoded, found: Found) -> Result:
-        """What is told of an event that is taken."""
-        if not found:
-            return _result(Result, (OK, encoded.message_id, "", ""))
+    def _redacted(self, encoded: Encoded, found: Found) -> Result:
+        """What is told of an event that is taken, but for what was found in it."""
         self.redacted.update(found)
         return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
 
