@@ -38,10 +38,6 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 LOOK_S = 0.02
 
 
-#: In half the time of a tuple's own constructor, which is written in Python.
-_result = tuple.__new__
-
-
 class Result(NamedTuple):
     """What became of one event."""
 
@@ -169,9 +165,10 @@ class Lanes:
                     results.append(Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics"))
                     continue
                 if found:
-                    load.add(encoded, self._redacted(encoded, found))
+                    load.add(encoded, self._warning(encoded, found))
                 else:
-                    load.add(encoded, _result(Result, (OK, encoded.message_id, "", "")))
+                    # In half the time of the constructor.
+                    load.add(encoded, tuple.__new__(Result, (OK, encoded.message_id, "", "")))
             except Refusal as refusal:
                 lane.refused[refusal.reason] += 1
                 code = "SCHEMA_VIOLATION" if refusal.reason.startswith("INVALID") else refusal.reason
@@ -187,7 +184,7 @@ class Lanes:
         self.relay.help()
         return results
 
-    def _redacted(self, encoded: Encoded, found: Found) -> Result:
+    def _warning(self, encoded: Encoded, found: Found) -> Result:
         """What is told of an event that is taken, but for what was found in it."""
         self.redacted.update(found)
         return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
