@@ -13,6 +13,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.embedded.kafka import KafkaServer
 from infra.embedded.kafka_jars import fetch_jars
+from schemas.origin import ORIGIN_HEADER, SEPARATOR
+
+#: Whose the records are, before their number.
+ORIGIN = SEPARATOR.join(("bench", "0" * 32, ""))
 
 
 @contextmanager
@@ -37,7 +41,7 @@ def create(bootstrap: str, topic: str, partitions: int, **config: str) -> None:
 
 
 def load(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> int:
-    """Publish (key, value) pairs in order; returns how many, all acknowledged."""
+    """Publish (key, value) pairs in order, with the header that the SDK gives them; returns how many, all acknowledged."""
     producer = Producer(
         {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 20, "compression.type": "zstd",
          "queue.buffering.max.messages": 2_000_000, "partitioner": "murmur2_random"}
@@ -46,7 +50,7 @@ def load(bootstrap: str, topic: str, records: Iterable[tuple[bytes, bytes]]) -> 
     for key, value in records:
         while True:
             try:
-                producer.produce(topic, value, key)
+                producer.produce(topic, value, key, headers=[(ORIGIN_HEADER, f"{ORIGIN}{count + 1}")])
                 break
             except BufferError:
                 producer.poll(0.1)

@@ -10,6 +10,8 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from schemas.origin import ORIGIN_HEADER
+
 
 def republish(bootstrap: str, letters: list[dict[str, Any]]) -> int:
     """Publish letters to the partitions that they came from; returns how many Kafka acknowledged."""
@@ -25,7 +27,7 @@ def republish(bootstrap: str, letters: list[dict[str, Any]]) -> int:
             letter["topic"],
             base64.b64decode(letter["payload"]),
             partition=letter["partition"],
-            headers=[("replayed_from", str(letter["offset"]).encode()), ("source", b"deadletters")],
+            headers=[("replayed_from", str(letter["offset"]).encode()), (ORIGIN_HEADER, b"deadletters")],
             on_delivery=delivered,
         )
         producer.poll(0)

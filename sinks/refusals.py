@@ -1,4 +1,4 @@
-"""Records that cannot be stored, counted by what their headers say.
+"""Records that cannot be stored, counted by what their header says.
 
 In: refused records of a batch in offset order.
 Out: counts by source, the greatest sequence of each producer, a row for each number that was refused first here.
@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from schemas.origin import origin_of
 from sinks.past import Number
 
 UNKNOWN = "unknown"
@@ -66,8 +67,6 @@ def note_greatest(sequences: dict[str, int], source: str, producer: str, sequenc
 
 def _number(message: Refused) -> tuple[str, Number | None]:
     """Source of a record and, where its producer numbered it, its number."""
-    headers = {k: v.decode(errors="replace")[:128] for k, v in message.headers() or () if v is not None}
-    source, producer, text = headers.get("source") or UNKNOWN, headers.get("producer_id"), headers.get("sequence", "")
-    if producer and text.isascii() and text.isdigit() and len(text) < 19:
-        return source, (source, producer, int(text))
-    return source, None
+    source, producer, sequence = origin_of(message.headers())
+    source = source or UNKNOWN
+    return source, None if producer is None or sequence is None else (source, producer, sequence)

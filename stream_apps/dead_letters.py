@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from schemas.avro_batch import frame_header
 from schemas.families import INTERNAL
+from schemas.origin import origin_of
 from schemas.topics import TOPICS
 from stream_apps.publisher import Outgoing
 from stream_apps.transport.batch import Record
@@ -49,7 +50,7 @@ class DeadLetters:
         """The dead letter of one record. The place is authenticated with the payload, so neither moves alone."""
         place = f"{topic}|{partition}|{refused.offset}".encode()
         payload = refused.record.value or b""
-        headers = _headers(refused.record)
+        origin = origin_of(refused.record.headers)
         letter = {
             "topic": topic,
             "partition": partition,
@@ -57,9 +58,9 @@ class DeadLetters:
             "schema_id": refused.schema_id,
             "error_code": refused.error_code,
             "detail": _detail(refused, payload),
-            "source": headers.get("source") or "unknown",
-            "producer_id": headers.get("producer_id"),
-            "sequence": _number(headers.get("sequence")),
+            "source": origin.source or "unknown",
+            "producer_id": origin.producer_id,
+            "sequence": origin.sequence,
             "stage": refused.stage,
             "first_seen_ms": now_ms,
             "payload": encrypt(self._cipher, payload[:MAX_PAYLOAD_BYTES], place),
@@ -86,12 +87,3 @@ def decrypt(key: bytes, letter: dict[str, Any]) -> bytes:
 def _detail(refused: Refused, payload: bytes) -> str:
     cut = "" if len(payload) <= MAX_PAYLOAD_BYTES else f", of which {MAX_PAYLOAD_BYTES} are kept"
     return f"{len(payload)} bytes{cut}, schema {refused.schema_id if refused.schema_id is not None else 'unknown'}"
-
-
-def _headers(record: Record) -> dict[str, str]:
-    """Text headers, each at most 128 characters."""
-    return {k: v.decode(errors="replace")[:128] for k, v in record.headers or () if v is not None}
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 19 else None

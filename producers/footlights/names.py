@@ -43,4 +43,6 @@ def topic_of(family: str) -> str:
     return f"events.{family}"
 
 
+#: Header of a record that says whose it is: source, producer and sequence with KEY_SEPARATOR between them.
+ORIGIN_HEADER = "origin"
 REPORTS_TOPIC, CONSENTS_TOPIC, DEAD_LETTERS_TOPIC = "producer-reports", "consents", "dead-letters"

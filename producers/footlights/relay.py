@@ -18,7 +18,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 
 from footlights.ids import KEY_SEPARATOR
-from footlights.names import CONSENTS_TOPIC, REPORTS_TOPIC
+from footlights.names import CONSENTS_TOPIC, ORIGIN_HEADER, REPORTS_TOPIC
 from footlights.outcome import LOG
 from footlights.sending import Flight, Sending
 from footlights.spool import Spool
@@ -219,11 +219,10 @@ class Relay:
         if flight is None:
             return False
         on_delivery = partial(self._delivered, sending, flight)
-        produce, headers, moved = self._producer.produce, [*sending.headers, ("sequence", "")], False
+        produce, origin, moved = self._producer.produce, sending.origin, False
         for number, topic, key, payload, _ in flight.records[flight.sent :]:
             try:
-                headers[-1] = "sequence", str(number)  # librdkafka copies them
-                produce(topic, payload, key, -1, on_delivery, None, 0, headers)
+                produce(topic, payload, key, -1, on_delivery, None, 0, [(ORIGIN_HEADER, f"{origin}{number}")])
             except BufferError:
                 return moved
             except KafkaException as problem:

@@ -8,6 +8,7 @@ Never: a record that is told settled before it is acknowledged or given up, what
 from collections import Counter
 
 from footlights.frames import Framed
+from footlights.ids import KEY_SEPARATOR
 from footlights.spool import Spool
 
 
@@ -38,11 +39,8 @@ class Sending:
         #: Up to which sequence was read, and the reads that are not done with: one value, since whoever asks must not see halves.
         self._way: tuple[int, tuple[Flight, ...]] = (spool.seen, ())
         self.failed = 0
-        self.headers: list[tuple[str, str | bytes | None]] = [
-            ("producer_id", spool.producer_id.encode()),
-            ("source", spool.source.encode()),
-            ("tenant_id", spool.tenant_id.encode()),
-        ]
+        #: What is told of each record besides it, for one that cannot be decoded: whose it is, before its sequence.
+        self.origin = KEY_SEPARATOR.join((spool.source, spool.producer_id, ""))
 
     def next(self, generation: int) -> Flight | None:
         """What is to be handed to the producer now; None when there is nothing."""

@@ -219,7 +219,7 @@ def poison(stack: Platform, number: int, partition: int) -> None:
     """Publish records that nobody can decode."""
     producer = Producer({"bootstrap.servers": stack.json("status", check=False)["addresses"]["kafka"], "log_level": 0})
     for i in range(number):
-        producer.produce("events.feedback", b"poison %d" % i, partition=partition, headers=[("source", b"poison")])
+        producer.produce("events.feedback", b"poison %d" % i, partition=partition, headers=[("origin", b"poison")])
     assert producer.flush(30) == 0
 
 

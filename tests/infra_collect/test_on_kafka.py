@@ -22,6 +22,7 @@ from infra.replay.publishing import Connect, connect_to
 from infra.replay.run import ReplayConfig, replay
 from infra.simulate.config import SimulateConfig
 from infra.simulate.run import simulate
+from schemas.origin import origin_of
 from schemas.topics import TOPICS
 from tests.infra_collect.memory_client import Connector
 
@@ -67,7 +68,7 @@ def records_of(kafka: str, registry_url: str, topics: list[str], source: str) ->
         for message in reader.consume(1_000, timeout=5):
             assert message.error() is None
             place = (str(message.topic()), int(message.partition() or 0))
-            if ("source", source.encode()) in (message.headers() or []):
+            if origin_of(message.headers()).source == source:
                 record: Any = decode(message.value(), SerializationContext(place[0], MessageField.VALUE))
                 found.append((*place, record))
             if int(message.offset() or 0) + 1 >= ends.get(place, 1 << 62):

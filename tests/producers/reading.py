@@ -1,7 +1,7 @@
 """What lies on the topics, read independently of the platform's decoder.
 
 In: a broker, topics, a source.
-Out: records as dictionaries, with key and headers.
+Out: records as dictionaries, with key and origin.
 Never: a commit.
 """
 
@@ -14,6 +14,7 @@ import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 from footlights.names import REPORTS_TOPIC
 
+from schemas.origin import Origin, origin_of
 from schemas.topics import TOPICS
 
 
@@ -24,7 +25,7 @@ class Read:
     topic: str
     partition: int
     key: bytes
-    headers: dict[str, str]
+    origin: Origin
     record: dict[str, Any]
     payload: bytes
 
@@ -46,13 +47,13 @@ def read(bootstrap: str, topics: list[str], source: str) -> list[Read]:
         assert message.error() is None
         topic, partition, offset, value = message.topic(), message.partition(), message.offset(), message.value()
         assert topic is not None and partition is not None and offset is not None and value is not None
-        headers = {k: (v or b"").decode() for k, v in message.headers() or [] if isinstance(v, bytes)}
-        if topic == REPORTS_TOPIC or headers.get("source") == source:  # others put there what cannot be read
+        origin = origin_of(message.headers())
+        if topic == REPORTS_TOPIC or origin.source == source:  # others put there what cannot be read
             record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[topic], None)
-            if record["source"] == source:  # reports have no headers
+            if record["source"] == source:  # reports have no header
                 key = message.key()
                 assert isinstance(key, bytes)
-                found.append(Read(topic, partition, key, headers, record, value))
+                found.append(Read(topic, partition, key, origin, record, value))
         if offset + 1 >= ends[topic, partition][1]:
             left.discard((topic, partition))
     consumer.close()
@@ -73,4 +74,4 @@ def _ends(consumer: Consumer, place: TopicPartition) -> tuple[int, int]:
 
 def once(found: list[Read]) -> list[Read]:
     """Without the copies of a record that its producer sent twice; the platform knows them by producer and sequence."""
-    return list({(one.headers["producer_id"], one.headers["sequence"]): one for one in found}.values())
+    return list({one.origin: one for one in found}.values())

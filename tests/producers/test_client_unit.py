@@ -18,7 +18,7 @@ from typing import Any
 
 import footlights
 import pytest
-from footlights import Client, HmacPseudonymiser, Money, Refusal, checks, names, uuid7, uuid7_of
+from footlights import Client, HmacPseudonymiser, Money, Refusal, checks, ids, names, uuid7, uuid7_of
 from footlights.pseudonyms import key_for
 from footlights.registry import copies_of
 from hypothesis import given
@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from schemas import validity
 from schemas.families import FAMILIES, INTERNAL
+from schemas.origin import ORIGIN_HEADER, SEPARATOR
 from schemas.topics import TOPICS
 
 SURFACE = Path(__file__).with_name("public_surface.txt")
@@ -157,6 +158,7 @@ def test_the_map_of_names_and_the_ranges_are_the_platforms() -> None:
     assert set(names.FAMILIES) == set(FAMILIES)
     assert all(TOPICS[names.topic_of(f)].record is FAMILIES[f] for f in names.FAMILIES)
     assert names.family_of("anything_else") == "interaction"
+    assert (names.ORIGIN_HEADER, ids.KEY_SEPARATOR) == (ORIGIN_HEADER, SEPARATOR)
     for field, bounds in checks.RANGES.items():
         assert validity.RANGES[field] == bounds
     assert (checks.EARLIEST_MS, checks.LATEST_MS) == (validity.EARLIEST_MS, validity.LATEST_MS)

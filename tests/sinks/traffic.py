@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.avro_batch import frame_header
 from schemas.families import FAMILIES
+from schemas.origin import ORIGIN_HEADER
 
 TOPIC = "events.commerce"
 FAMILY = FAMILIES["commerce"]
@@ -62,9 +63,9 @@ class Traffic:
         self.raw(buffer.getvalue(), partition=self._partition(found) if partition is None else partition)
 
     def raw(self, payload: bytes, *, partition: int, headers: bool = True, number: int | None = None) -> None:
-        """Publish bytes; `number` is told in the headers, by default the newest one."""
+        """Publish bytes; `number` is told in the header, by default the newest one."""
         told = str(self.sequence if number is None else number).encode()
-        own = [("source", b"shop"), ("producer_id", b"p1"), ("sequence", told)] if headers else []
+        own = [(ORIGIN_HEADER, b"shop\x1fp1\x1f" + told)] if headers else []
         self._producer.produce(TOPIC, payload, b"key", partition=partition, headers=own)
         self._producer.poll(0)
 

@@ -33,7 +33,7 @@ def letter(value: bytes | None, *headers: tuple[str, bytes]) -> tuple[bytes, dic
 
 
 def test_round_trip() -> None:
-    key, read = letter(b"secret text", ("source", b"checkout"), ("sequence", b"41"), ("producer_id", b"p-1"))
+    key, read = letter(b"secret text", ("trace", b"x"), ("origin", b"checkout\x1fp-1\x1f41"))
     assert key == b"events.commerce|2|7"
     assert decrypt(KEY, read) == b"secret text"
     assert b"secret" not in read["payload"]
@@ -49,7 +49,7 @@ def test_a_moved_letter_does_not_open() -> None:
 
 
 def test_hostile_headers_and_sizes() -> None:
-    _, read = letter(b"x" * 2_000_000, ("source", b"\xff" * 900), ("sequence", b"-1"))
+    _, read = letter(b"x" * 2_000_000, ("origin", b"\xff" * 900 + b"\x1fp\x1f-1"))
     assert len(decrypt(KEY, read)) == MAX_PAYLOAD_BYTES
     assert len(read["source"]) <= 128
     assert read["sequence"] is None
