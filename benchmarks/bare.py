@@ -20,7 +20,7 @@ from footlights.wires import producer_config
 
 from benchmarks.collector import event
 
-MANY, BATCH, WARM, ROUNDS = 100_000, 100, 10_000, 3
+MANY, BATCH, WARM, ROUNDS = 100_000, 100, 10_000, 5
 TOPIC = "events.commerce"
 
 

@@ -189,7 +189,7 @@ def _collection(found: dict[str, Any]) -> list[str]:
         "## Collection",
         "",
         "Written by `make bench-collection`, one after the other by each Python that is named, on the same machine. The SDK's loop",
-        "does nothing but `track`; Kafka, and the clients of the collector, share its two cores.",
+        "does nothing but `track`; Kafka, and the clients of the collector, share its two cores. Medians of five rounds.",
         "",
         f"| goal | {' | '.join(found)} |",
         f"|---|{'---|' * len(found)}",
