@@ -6,9 +6,9 @@ Never: anything that depends on the clock, on the cut of other batches or on wha
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,34 +22,11 @@ from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
 from sinks.dedup import SeenIds
 from sinks.past import First, Past, Sent
+from sinks.record_batches import Record
 from sinks.refusals import Refusals, note_greatest
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _NAMED = ("message_id", OFFSET, "tenant_id", "source", "producer_id", "sequence")
-
-
-class Message(Protocol):
-    """A record as Kafka's client gives it."""
-
-    def __len__(self) -> int:
-        """Bytes of the payload."""
-        ...
-
-    def value(self) -> bytes | None:
-        """Payload."""
-        ...
-
-    def offset(self) -> int | None:
-        """Offset."""
-        ...
-
-    def timestamp(self) -> tuple[int, int]:
-        """Kind and milliseconds of Kafka's timestamp."""
-        ...
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        """Headers."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,15 +37,7 @@ class Batch:
     partition: int
     first: int
     last: int
-    messages: Sequence[Message]
     begun: bool = False
-
-    @property
-    def offsets(self) -> Array:
-        """Offset of each record, int64: without a gap they need not be asked for."""
-        if self.last - self.first + 1 == len(self.messages):
-            return np.arange(self.first, self.last + 1)
-        return np.array([m.offset() or 0 for m in self.messages], np.int64)
 
 
 @dataclass(frozen=True)
@@ -76,6 +45,7 @@ class Prepared:
     """What to write of a batch."""
 
     batch: Batch
+    records: int
     rows: pl.DataFrame
     duplicates: list[dict[str, Any]]
     summary: dict[str, Any]
@@ -91,10 +61,9 @@ class Preparation:
         self._family: Family | None = BY_TOPIC.get(topic)
         self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
 
-    def __call__(self, batch: Batch, seen: SeenIds | None, past: Past) -> Prepared:
-        """Prepare a batch; the ids of its rows are held in `seen` from now on."""
-        values = [m.value() for m in batch.messages]
-        offsets = batch.offsets
+    def __call__(self, batch: Batch, records: list[Record], seen: SeenIds | None, past: Past) -> Prepared:
+        """Prepare a batch of at least one record; the ids of its rows are held in `seen` from now on."""
+        values, offsets = [r.value for r in records], _offsets(records)
         decoded = self._decode(values, offsets)
         frame, bad = decoded.frame, [u.index for u in decoded.bad]
         if self._family is not None and (invalid := invalid_rows(self._family, frame)):
@@ -102,14 +71,14 @@ class Preparation:
             good[[i.row for i in invalid]] = False
             bad += np.searchsorted(offsets, frame[OFFSET].to_numpy()[~good]).tolist()
             frame = frame.filter(pl.Series(good))
-        refusals = Refusals([batch.messages[i] for i in sorted(bad)], past.refused)
+        refusals = Refusals([records[i] for i in sorted(bad)], past.refused)
         if self._family is None:
             counts = {"stored": {"": frame.height}, "redelivered": dict(refusals.redelivered), **refusals.counts}
-            return Prepared(batch, frame, [], counts, [], refusals.rows)
+            return Prepared(batch, len(records), frame, [], counts, [], refusals.rows)
         if self._family.name == "feedback":
             frame = with_sentiment(frame)
         accepted = frame
-        frame, kept_back = self._withhold(batch, offsets, frame)
+        frame, kept_back = self._withhold(records, offsets, frame)
         frame, repeats = _split(frame, seen, past)
         if kept_back.height:
             kept_back, again = _firsts(kept_back, past.withheld(kept_back["message_id"].to_list()))
@@ -117,19 +86,29 @@ class Preparation:
         _tell_redelivered(repeats, past.repeats)
         summary = _summary(frame, repeats, refusals, accepted) | {"withheld": _by_source(kept_back)}
         rows = kept_back.select(_NAMED).rename({OFFSET: "offset"}).to_dicts()
-        return Prepared(batch, frame, repeats, summary, rows, refusals.rows)
+        return Prepared(batch, len(records), frame, repeats, summary, rows, refusals.rows)
 
-    def _withhold(self, batch: Batch, offsets: Array, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _withhold(
+        self, records: list[Record], offsets: Array, frame: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The rows that count, and those of people who opted out."""
         rows: list[int] = []
         if self._consents is not None:
             places = np.searchsorted(offsets, frame[OFFSET].to_numpy())
-            rows = self._consents.withheld(frame, lambda: [batch.messages[i].timestamp()[1] for i in places])
+            rows = self._consents.withheld(frame, lambda: [records[i].timestamp for i in places])
         if not rows:
             return frame, frame.clear()
         kept_back = np.zeros(frame.height, bool)
         kept_back[rows] = True
         return frame.filter(pl.Series(~kept_back)), frame.filter(pl.Series(kept_back))
+
+
+def _offsets(records: list[Record]) -> Array:
+    """Offset of each record, int64: without a gap they need not be asked for."""
+    first, last = records[0].offset, records[-1].offset
+    if last - first + 1 == len(records):
+        return np.arange(first, last + 1)
+    return np.array([r.offset for r in records], np.int64)
 
 
 def _split(frame: pl.DataFrame, seen: SeenIds | None, past: Past) -> tuple[pl.DataFrame, list[dict[str, Any]]]:

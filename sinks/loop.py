@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import structlog
@@ -18,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from schemas.families import BY_TOPIC
+from sinks.batch import Batch
 from sinks.config import SinkConfig
 from sinks.consents import await_fresh, reader
 from sinks.dedup import SeenIds
@@ -25,14 +25,15 @@ from sinks.errors import SinkError
 from sinks.partition import Partition, to_cut
 from sinks.patience import Patience, Pulse
 from sinks.positions import LogRange, Place, kafka_says, read_positions, shards_of, start_of, take_leases
+from sinks.record_batches import CorruptBatch, Record
 from sinks.registry import Schemas
 from sinks.sink_metrics import SinkMetrics
+from sinks.source import Source
 from sinks.store import Store
 from sinks.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-_READ_ROWS = 10_000
 _READ_S = 0.1
 _ANSWER_S = 10.0
 #: Errors of a consumer that pass by themselves, since librdkafka goes on trying.
@@ -52,27 +53,13 @@ def consumer_config(config: SinkConfig) -> dict[str, Any]:
         "group.id": config.group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
         "partition.assignment.strategy": "roundrobin",
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": min(3000, session_ms // 3),
         "max.poll.interval.ms": 3 * session_ms,
-        "fetch.wait.max.ms": 100,
-        # When its queue is full, librdkafka would let a partition rest for a second.
-        "fetch.queue.backoff.ms": 20,
-        "queued.max.messages.kbytes": 65_536,
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 2,
     }
-
-
-def by_place(records: list[Any]) -> Iterator[tuple[Place, list[Any]]]:
-    """Records in the runs of one partition in which Kafka's client gives them."""
-    numbers, names = [m.partition() for m in records], [m.topic() for m in records]
-    ends = [i for i in range(1, len(records)) if numbers[i] != numbers[i - 1] or names[i] != names[i - 1]]
-    for start, end in pairwise([0, *ends, len(records)]):
-        if start < end:
-            yield (names[start], numbers[start]), records[start:end]
 
 
 class Loop:
@@ -87,6 +74,7 @@ class Loop:
         schemas = Schemas(config.schema_registry, self._patience)
         self._consents = reader(config.bootstrap, config.schema_registry)
         self._writer = Writer(self._store, config, schemas, self._patience, self._metrics, self._consents.consents)
+        self._source = Source(config.bootstrap)
         self._admin = AdminClient({"bootstrap.servers": config.bootstrap, "log_level": 2})
         self._owned: dict[Place, Partition] = {}
         self._owner = ""
@@ -104,6 +92,7 @@ class Loop:
             self._metrics.serve(self._config.metrics_port)
         self._pulse.start()
         self._consents.start()
+        self._source.start()
         consumer = Consumer(consumer_config(self._config))
         try:
             consumer.subscribe(
@@ -120,26 +109,17 @@ class Loop:
             self._writer.close()
             self._consents.stop()
             consumer.close()
+            self._source.close()
 
     def _read(self, consumer: Consumer) -> None:
-        before = self._owner
-        messages = consumer.consume(_READ_ROWS, _READ_S)
-        if self._owner == before:
-            self._take(messages)
-        else:
-            # Some of these may have been read before the partitions were given anew: read all from their starts again.
-            consumer.assign([TopicPartition(*place, p.expected) for place, p in self._owned.items()])
-
-    def _take(self, messages: list[Any]) -> None:
+        event = consumer.poll(0)  # partitions come and go in here, and nowhere else
+        if event is not None and (problem := event.error()) is not None:
+            self._judge(problem)
         now = time.monotonic()
-        records = [m for m in messages if m.error() is None]
-        if len(records) < len(messages):
-            for problem in (e for m in messages if (e := m.error()) is not None):
-                self._judge(problem)
-        for place, taken in by_place(records):
+        for place, fetched in self._source.take(_READ_S):
             if place in self._owned:
-                self._owned[place].add(taken, now)
-        self._metrics.waiting.set(sum(len(p.messages) for p in self._owned.values()))
+                self._owned[place].add(fetched, now)
+        self._metrics.waiting.set(sum(p.rows for p in self._owned.values()))
 
     @staticmethod
     def _judge(problem: Any) -> None:
@@ -151,32 +131,47 @@ class Loop:
     def _flush(self, consumer: Consumer, now: float) -> None:
         while together := to_cut(self._owned.values(), now, self._config):
             self._patience("read consents", lambda: await_fresh(self._consents))
-            batches = [(p.cut(self._config.flush_rows), p.seen) for p in together]
-            self._writer.write(batches, self._owner, self._epochs)
+            written = self._writer.write(self._cut(together), self._owner, self._epochs)
             self._metrics.ids.set(sum(len(p.seen) for p in self._owned.values() if p.seen is not None))
-            consumer.commit(
-                offsets=[TopicPartition(b.topic, b.partition, b.last + 1) for b, _ in batches], asynchronous=True
-            )
+            if written:
+                consumer.commit(
+                    offsets=[TopicPartition(b.topic, b.partition, b.last + 1) for b in written], asynchronous=True
+                )
+
+    def _cut(self, together: list[Partition]) -> Iterator[tuple[Batch, list[Record], SeenIds | None]]:
+        for p in together:
+            try:
+                batch, records = p.cut(self._config.flush_rows, self._config.flush_bytes)
+            except CorruptBatch as problem:
+                log.warning("sink_waits", doing="read", topic=p.topic, partition=p.number, reason=str(problem))
+                self._metrics.failures.inc()
+                time.sleep(_READ_S)
+                self._read_on()
+            else:
+                if records:
+                    yield batch, records, p.seen
+
+    def _read_on(self) -> None:
+        """Have all partitions read from behind what is held of them."""
+        self._source.read_from({place: p.expected for place, p in self._owned.items()})
 
     def _given(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         """Take over partitions: lease first, then the store's position, then read on from it."""
         places = [(tp.topic, tp.partition) for tp in given]
         self._owned, self._owner = {}, uuid.uuid4().hex
+        consumer.assign([])  # membership is librdkafka's, reading is the source's
         if not places:
-            consumer.assign([])
             return
         self._pulse.check()
         take_leases(self._store, places, self._owner, self._patience)
         positions = self._patience("read positions", lambda: read_positions(self._store, places))
         held = self._patience("ask Kafka", lambda: self._log_ranges(consumer, places))
-        starts = []
         for place in places:
             position = positions[place]
             start = start_of(place, position, held[place])
             plan = position.plan if position.plan and start <= position.plan[1] else None
-            self._owned[place] = Partition(*place, expected=start, plan=plan, seen=self._seen(place))
-            starts.append(TopicPartition(*place, start))
-        consumer.assign(starts)
+            self._owned[place] = Partition(*place, next=start, plan=plan, seen=self._seen(place))
+        self._read_on()
         rebuilt = sum(1 for p in self._owned.values() if p.plan)
         log.info("sink_assigned", partitions=len(places), owner=self._owner, rebuilding=rebuilt)
 
@@ -184,6 +179,7 @@ class Loop:
         """Let partitions go. What was read and not written belongs to the next owner."""
         for tp in taken:
             self._owned.pop((tp.topic, tp.partition), None)
+        self._read_on()
         log.info("sink_revoked", partitions=len(taken))
 
     def _seen(self, place: Place) -> SeenIds | None:

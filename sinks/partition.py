@@ -1,75 +1,124 @@
-"""The records of one partition that were read and are not yet written.
+"""The records of one partition that were fetched and are not yet written.
 
-In: records in offset order.
-Out: batches.
+In: answers to fetches in offset order.
+Out: batches with their records.
 Never: another cut than the store's own plan, as long as there is one.
+
+What waits is kept as Kafka stores it, a tenth of what its records take in memory; they are made of it when their batch is cut.
 """
 
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import structlog
 
-from sinks.batch import Batch, Message
+from sinks.batch import Batch
 from sinks.config import POINTS, SinkConfig
 from sinks.dedup import SeenIds
+from sinks.record_batches import CorruptBatch, Fetched, Record
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Partition:
-    """A partition that this process owns; one batch of it is in flight at a time."""
+    """A partition that this process owns; one batch of it is in flight at a time.
+
+    `next` is the offset behind what was cut, `expected` the one behind what is held.
+    """
 
     topic: str
     number: int
-    expected: int
+    next: int
     plan: tuple[int, int] | None
     seen: SeenIds | None
-    messages: list[Message] = field(default_factory=list)
+    expected: int = 0
     size: int = 0
     since: float = 0.0
+    _held: deque[Fetched] = field(default_factory=deque)
+    #: What the last cut left of a fetch.
+    _rest: list[Record] = field(default_factory=list)
 
-    def add(self, messages: list[Message], now: float) -> None:
-        """Take records in offset order, but those that were taken before; `now` is a monotonic clock, in seconds."""
-        if (messages[0].offset() or 0) < self.expected:
-            messages = [m for m in messages if (m.offset() or 0) >= self.expected]
-            if not messages:
-                return
-        behind = (messages[-1].offset() or 0) + 1
-        if missing := behind - self.expected - len(messages):
-            log.error(
-                "sink_found_gap_in_log", topic=self.topic, partition=self.number, at=self.expected, missing=missing
-            )
-        if not self.messages:
+    def __post_init__(self) -> None:
+        self.expected = self.next
+
+    @property
+    def rows(self) -> int:
+        """Offsets that are held."""
+        return self.expected - self.next
+
+    def add(self, fetched: Fetched, now: float) -> None:
+        """Take what was fetched from `expected` on; `now` is a monotonic clock, in seconds."""
+        if not self.rows:
             self.since = now
-        self.expected = behind
-        self.messages += messages
-        self.size += sum(map(len, messages))
+        self._held.append(fetched)
+        self.expected = fetched.behind
+        self.size += len(fetched.data)
 
     @property
     def ready(self) -> bool:
         """Whether a batch can be cut."""
-        return bool(self.messages) and (self.plan is None or (self.messages[-1].offset() or 0) >= self.plan[1])
+        return self.rows > 0 and (self.plan is None or self.expected > self.plan[1])
 
     def due(self, now: float, *, rows: int, size: int, seconds: float) -> bool:
         """Whether a batch is to be cut now."""
-        full = self.plan is not None or len(self.messages) >= rows or self.size >= size
+        full = self.plan is not None or self.rows >= rows or self.size >= size
         return self.ready and (full or now - self.since >= seconds)
 
-    def cut(self, rows: int) -> Batch:
-        """Take a batch out: the planned range, else at most `rows` records."""
+    def cut(self, rows: int, size: int) -> tuple[Batch, list[Record]]:
+        """Take out a batch and its records: those of the planned range, else at most `rows`.
+
+        Once they have `size` bytes no further fetch is looked into. A batch without records, of an aborted transaction, is not to
+        be written. What is left behind is due at once: `since` stays.
+
+        Raises
+        ------
+        CorruptBatch
+            A record batch has another checksum. Nothing is held any more: all is to be fetched again, from `expected` on.
+        """
+        try:
+            records, behind = self._records(rows, size)
+        except CorruptBatch:
+            self._held.clear()
+            self._rest, self.size, self.expected = [], 0, self.next
+            raise
         if self.plan is not None:
             first, last = self.plan
-            count = sum(1 for m in self.messages if (m.offset() or 0) <= last)
+            count = bisect_left(records, last + 1, key=attrgetter("offset"))
         else:
-            count = min(rows, len(self.messages))
-            first, last = self.messages[0].offset() or 0, self.messages[count - 1].offset() or 0
-        taken, self.messages = self.messages[:count], self.messages[count:]
+            count = min(rows, len(records))
+            first, last = (records[0].offset, records[count - 1].offset) if records else (self.next, behind - 1)
+        self._rest = records[count:]
+        del records[count:]
         begun, self.plan = self.plan is not None, None
-        # What is left behind is due at once: `since` stays. Its size is estimated by its share.
-        self.size = self.size * len(self.messages) // (count + len(self.messages) or 1)
-        return Batch(self.topic, self.number, first, last, taken, begun)
+        end = last + 1 if self._rest else behind
+        if records and (missing := records[-1].offset + 1 - self.next - len(records)):
+            log.error("sink_found_gap_in_log", topic=self.topic, partition=self.number, at=self.next, missing=missing)
+        self.next = end
+        return Batch(self.topic, self.number, first, last, begun), records
+
+    def _records(self, rows: int, size: int) -> tuple[list[Record], int]:
+        """Records for a batch, maybe more than it takes, and the offset behind them."""
+        out, self._rest = self._rest, []
+        behind = out[-1].offset + 1 if out else self.next
+        while self._held:
+            one = self._held[0]
+            if self.plan is not None:
+                enough = behind > self.plan[1]
+            else:
+                enough = bool(out) and (len(out) + one.behind - one.start > rows or size <= 0)
+            if enough:
+                break
+            records = one.records()
+            self._held.popleft()
+            self.size -= len(one.data)
+            size -= sum(map(len, [r.value or b"" for r in records]))
+            out += records
+            behind = one.behind
+        return out, behind
 
 
 def to_cut(owned: Iterable[Partition], now: float, config: SinkConfig) -> list[Partition]:

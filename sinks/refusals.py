@@ -7,31 +7,20 @@ Never: a number that counts twice: what a producer sends again, after a crash be
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from schemas.origin import origin_of
 from sinks.past import Number
+from sinks.record_batches import Record
 
 UNKNOWN = "unknown"
-
-
-class Refused(Protocol):
-    """A record as Kafka's client gives it."""
-
-    def offset(self) -> int | None:
-        """Offset."""
-        ...
-
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        """Headers."""
-        ...
 
 
 class Refusals:
     """What is to be told of refused records; `known` says which of some numbers were refused before the batch."""
 
-    def __init__(self, messages: Sequence[Refused], known: Callable[[list[Number]], set[Number]]) -> None:
-        numbers = [_number(message) for message in messages]
+    def __init__(self, records: Sequence[Record], known: Callable[[list[Number]], set[Number]]) -> None:
+        numbers = [_number(record) for record in records]
         seen = known(sorted({number for _, number in numbers if number}))
         self.rows: list[dict[str, Any]] = []
         self.redelivered: Counter[str] = Counter()
@@ -39,7 +28,7 @@ class Refusals:
         self.sequences: dict[str, int] = {}
         dead: Counter[str] = Counter()
         unclaimed: Counter[str] = Counter()
-        for message, (source, number) in zip(messages, numbers, strict=True):
+        for record, (source, number) in zip(records, numbers, strict=True):
             if number in seen:
                 self.redelivered[source] += 1
                 continue
@@ -50,9 +39,7 @@ class Refusals:
             seen.add(number)
             _, producer, sequence = number
             note_greatest(self.sequences, source, producer, sequence)
-            self.rows.append(
-                {"offset": message.offset() or 0, "source": source, "producer_id": producer, "sequence": sequence}
-            )
+            self.rows.append({"offset": record.offset, "source": source, "producer_id": producer, "sequence": sequence})
         self.counts = {"dead_lettered": dict(dead), "unclaimed": dict(unclaimed)}
 
 
@@ -65,8 +52,8 @@ def note_greatest(sequences: dict[str, int], source: str, producer: str, sequenc
     sequences[key] = max(sequences.get(key, 0), sequence)
 
 
-def _number(message: Refused) -> tuple[str, Number | None]:
+def _number(record: Record) -> tuple[str, Number | None]:
     """Source of a record and, where its producer numbered it, its number."""
-    source, producer, sequence = origin_of(message.headers())
+    source, producer, sequence = origin_of(record.headers)
     source = source or UNKNOWN
     return source, None if producer is None or sequence is None else (source, producer, sequence)

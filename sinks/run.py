@@ -5,6 +5,7 @@ Out: rows in the store until SIGTERM or SIGINT, which let it write what it has r
 Never: a return after a failure as if it were an end.
 """
 
+import logging
 import signal
 import threading
 from typing import Any
@@ -34,6 +35,7 @@ def run(config: SinkConfig) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters of it the source says itself
     log.info("sink_starts", topics=len(config.topics), group=config.group)
     try:
         Loop(config, stop).run()

@@ -8,7 +8,7 @@ Never: a range in `batches` before all of its rows stand.
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
@@ -28,6 +28,7 @@ from sinks.interrupted import refill, standing
 from sinks.past import Past
 from sinks.patience import Patience
 from sinks.positions import QUERY_PREFIX
+from sinks.record_batches import Record
 from sinks.sink_metrics import SinkMetrics
 from sinks.statements import BATCH_COLUMNS, CUT, batches_sql, duplicates_sql, records_sql, refused_sql, withheld_sql
 from sinks.store import Store
@@ -70,10 +71,14 @@ class Writer:
         self._failpoint = Failpoints(config.failpoint)
         self._numbers = count()
 
-    def write(self, batches: list[tuple[Batch, SeenIds | None]], owner: str, epochs: dict[str, str]) -> None:
-        """Write batches of different partitions; when it returns, all of them stand."""
+    def write(
+        self, batches: Iterable[tuple[Batch, list[Record], SeenIds | None]], owner: str, epochs: dict[str, str]
+    ) -> list[Batch]:
+        """Write batches of different partitions, made of their records one after the other; returns them when all of them stand."""
         c = self._config
-        prepared = [self._prepared(batch, seen) for batch, seen in batches]
+        prepared = [self._prepared(*batch) for batch in batches]
+        if not prepared:
+            return []
         left = [(p.batch, self._unwritten(p)) for p in prepared]
         self._failpoint(BEFORE_INSERT)
         self._all(
@@ -88,6 +93,7 @@ class Writer:
         self._failpoint(AFTER_BATCHES)
         for p in prepared:
             self._count(p)
+        return [p.batch for p in prepared]
 
     def close(self) -> None:
         """Let the threads go."""
@@ -105,9 +111,9 @@ class Writer:
                 ),
             )
 
-    def _prepared(self, batch: Batch, seen: SeenIds | None) -> Prepared:
+    def _prepared(self, batch: Batch, records: list[Record], seen: SeenIds | None) -> Prepared:
         past = Past(self._store, self._patience, batch.topic, batch.partition, batch.first)
-        return self._prepare[batch.topic](batch, seen, past)
+        return self._prepare[batch.topic](batch, records, seen, past)
 
     def _unwritten(self, prepared: Prepared) -> pl.DataFrame:
         """The rows without those that an interrupted owner has stored."""
@@ -144,7 +150,7 @@ class Writer:
             place = {"topic": b.topic, "partition": b.partition, "first": b.first, "last": b.last}
             line = {
                 **place,
-                "rows": len(b.messages),
+                "rows": p.records,
                 **p.summary,
                 "epoch": self._epoch(b.topic, epochs),
                 "lease": owner,
