@@ -5,7 +5,8 @@ Out: a frame of all columns with a trailing `__offset`, and the records that do 
 Never: a silently misaligned row, or a verdict that depends on the batch around a record.
 
 Avro binary has no framing, so the bodies of N records of one schema, put end to end, are the body of one block of an Avro
-object container. Confluent's header is decoded with them, as an int and a float: a payload of another schema shows there.
+object container. Confluent's header is decoded with them, its zero as the branch of a union and the id as that branch's float: a
+payload of another schema shows there.
 Behind each record stands a number that nobody outside this process knows. A truncated or padded payload shifts what follows, and a
 record that ran over its end could only be made up for by one that ends at that number before its own end; so a misaligned
 block cannot pass unseen. Of such a block the records that cannot end where they should are taken out; what stays is decoded
@@ -28,9 +29,10 @@ from schemas.avro_walk import Walk
 
 MAGIC_BYTES = 5
 OFFSET = "__offset"
-_MAGIC, _SCHEMA, _END = "__magic", "__schema", "__end"
+_SCHEMA, _END = "__schema", "__end"
 #: What stands behind each record: 52 bits by chance.
 _MARK = 1.0 + random.SystemRandom().random()
+_MARK_BYTES = struct.pack("<d", _MARK)
 DTYPES: dict[str, pl.DataType] = {
     "string": pl.String(), "long": pl.Int64(), "double": pl.Float64(), "boolean": pl.Boolean(), "bytes": pl.Binary()
 }  # fmt: skip
@@ -88,10 +90,10 @@ class _Block:
     def __init__(self, schema_id: int, writer: dict[str, Any], reader: dict[str, Any]) -> None:
         self.walk = Walk(writer, MAGIC_BYTES)
         self._schema_id = np.frombuffer(struct.pack(">I", schema_id), "<u4")[0]
-        header = [{"name": _MAGIC, "type": "int"}, {"name": _SCHEMA, "type": "float"}]
+        header = {"name": _SCHEMA, "type": ["float", "null"]}
         # The decoder reads the schema anew for each block: it gets no more of it than it needs.
         fields = [{"name": f["name"], "type": f["type"]} for f in writer["fields"]]
-        checked = {"type": "record", "name": "block", "fields": [*header, *fields, {"name": _END, "type": "double"}]}
+        checked = {"type": "record", "name": "block", "fields": [header, *fields, {"name": _END, "type": "double"}]}
         buffer = io.BytesIO()
         fastavro.writer(buffer, fastavro.parse_schema(checked), [], codec="null")
         self._head = buffer.getvalue()
@@ -109,13 +111,11 @@ class _Block:
 
     def _container(self, payloads: Sequence[bytes]) -> bytes:
         """The Avro object container of these records."""
-        count = len(payloads)
-        size = sum(map(len, payloads)) + 8 * count
-        parts = [struct.pack("<d", _MARK)] * (2 * count + 2)
-        parts[0] = b"".join((self._head, _varint(count), _varint(size)))
-        parts[1:-1:2] = payloads
-        parts[-1] = self._sync
-        return b"".join(parts)
+        parts = list(payloads)
+        size = sum(map(len, parts)) + len(_MARK_BYTES) * len(parts)
+        parts[0] = b"".join((self._head, _varint(len(parts)), _varint(size), parts[0]))
+        parts[-1] = b"".join((parts[-1], _MARK_BYTES, self._sync))
+        return _MARK_BYTES.join(parts)
 
     def __call__(self, payloads: Sequence[bytes], offsets: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
         data = self._container(payloads)
@@ -127,9 +127,10 @@ class _Block:
             raise Misaligned(type(problem).__name__) from problem
         if frame.height != len(payloads) or not (frame[_END].to_numpy() == _MARK).all():
             raise Misaligned("a payload does not end where its schema says")
-        if frame[_MAGIC].to_numpy().any() or not (frame[_SCHEMA].to_numpy().view(np.uint32) == self._schema_id).all():
+        ids = frame[_SCHEMA]
+        if ids.null_count() or not (ids.to_numpy().view(np.uint32) == self._schema_id).all():
             raise Misaligned("a payload has another header")
-        for name in (_MAGIC, _SCHEMA, _END):
+        for name in (_SCHEMA, _END):
             frame.drop_in_place(name)
         if not self._same:
             frame = frame.with_columns(*self._missing).select(self._columns)
