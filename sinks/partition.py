@@ -22,12 +22,14 @@ from sinks.record_batches import CorruptBatch, Fetched, Record
 
 log = structlog.get_logger(__name__)
 
+_OFFSET = attrgetter("offset")
+
 
 @dataclass
 class Partition:
     """A partition that this process owns; one batch of it is in flight at a time.
 
-    `next` is the offset behind what was cut, `expected` the one behind what is held.
+    `next` is the offset behind what was cut, `expected` the one behind what is held, `size` the stored bytes that are held.
     """
 
     topic: str
@@ -35,12 +37,13 @@ class Partition:
     next: int
     plan: tuple[int, int] | None
     seen: SeenIds | None
-    expected: int = 0
+    expected: int = field(init=False)
     size: int = 0
     since: float = 0.0
     _held: deque[Fetched] = field(default_factory=deque)
-    #: What the last cut left of a fetch.
+    #: What the last cut left of an answer, and the offset behind that.
     _rest: list[Record] = field(default_factory=list)
+    _rest_behind: int = 0
 
     def __post_init__(self) -> None:
         self.expected = self.next
@@ -52,6 +55,14 @@ class Partition:
 
     def add(self, fetched: Fetched, now: float) -> None:
         """Take what was fetched from `expected` on; `now` is a monotonic clock, in seconds."""
+        if fetched.missing:
+            log.error(
+                "sink_found_gap_in_log",
+                topic=self.topic,
+                partition=self.number,
+                at=self.expected,
+                missing=fetched.missing,
+            )
         if not self.rows:
             self.since = now
         self._held.append(fetched)
@@ -69,56 +80,42 @@ class Partition:
         return self.ready and (full or now - self.since >= seconds)
 
     def cut(self, rows: int, size: int) -> tuple[Batch, list[Record]]:
-        """Take out a batch and its records: those of the planned range, else at most `rows`.
+        """Take out a batch and its records: the planned range, else at most `rows` and, but for the last answer, `size` bytes.
 
-        Once they have `size` bytes no further fetch is looked into. A batch without records, of an aborted transaction, is not to
-        be written. What is left behind is due at once: `since` stays.
+        Without records, as of an aborted transaction, it is not to be written. What is left behind is due at once: `since` stays.
 
         Raises
         ------
         CorruptBatch
             A record batch has another checksum. Nothing is held any more: all is to be fetched again, from `expected` on.
         """
+        begin, plan, out = self.next, self.plan, list[Record]()
         try:
-            records, behind = self._records(rows, size)
+            while self.next <= plan[1] if plan else (self.rows and len(out) < rows and size > 0):
+                records, behind = self._unit()
+                count = bisect_left(records, plan[1] + 1, key=_OFFSET) if plan else min(rows - len(out), len(records))
+                self._rest, self._rest_behind = records[count:], behind
+                del records[count:]
+                out += records
+                size -= sum(map(len, [r.value or b"" for r in records]))
+                self.next = self._rest[0].offset if self._rest else behind
         except CorruptBatch:
             self._held.clear()
-            self._rest, self.size, self.expected = [], 0, self.next
+            self._rest, self.size, self.next, self.expected = [], 0, begin, begin
             raise
-        if self.plan is not None:
-            first, last = self.plan
-            count = bisect_left(records, last + 1, key=attrgetter("offset"))
-        else:
-            count = min(rows, len(records))
-            first, last = (records[0].offset, records[count - 1].offset) if records else (self.next, behind - 1)
-        self._rest = records[count:]
-        del records[count:]
-        begun, self.plan = self.plan is not None, None
-        end = last + 1 if self._rest else behind
-        if records and (missing := records[-1].offset + 1 - self.next - len(records)):
-            log.error("sink_found_gap_in_log", topic=self.topic, partition=self.number, at=self.next, missing=missing)
-        self.next = end
-        return Batch(self.topic, self.number, first, last, begun), records
+        self.plan = None
+        first, last = plan or (out[0].offset if out else begin, out[-1].offset if out else begin)
+        return Batch(self.topic, self.number, first, last, begun=plan is not None), out
 
-    def _records(self, rows: int, size: int) -> tuple[list[Record], int]:
-        """Records for a batch, maybe more than it takes, and the offset behind them."""
-        out, self._rest = self._rest, []
-        behind = out[-1].offset + 1 if out else self.next
-        while self._held:
-            one = self._held[0]
-            if self.plan is not None:
-                enough = behind > self.plan[1]
-            else:
-                enough = bool(out) and (len(out) + one.behind - one.start > rows or size <= 0)
-            if enough:
-                break
-            records = one.records()
-            self._held.popleft()
-            self.size -= len(one.data)
-            size -= sum(map(len, [r.value or b"" for r in records]))
-            out += records
-            behind = one.behind
-        return out, behind
+    def _unit(self) -> tuple[list[Record], int]:
+        """Records of one answer, or what is left of it, and the offset behind them."""
+        if self._rest:
+            return self._rest, self._rest_behind
+        one = self._held[0]
+        records = one.records()
+        self._held.popleft()
+        self.size -= len(one.data)
+        return records, one.behind
 
 
 def to_cut(owned: Iterable[Partition], now: float, config: SinkConfig) -> list[Partition]:

@@ -41,11 +41,12 @@ class Record(Protocol):
 
 @dataclass(frozen=True)
 class Fetched:
-    """Record batches of one partition with the offsets start … behind - 1, as they are stored."""
+    """Record batches of one partition as they are stored: offsets start … behind - 1, of which `missing` are in none."""
 
     data: bytes
     start: int
     behind: int
+    missing: int = 0
     aborted: Sequence[Aborted] = ()
 
     def records(self) -> list[Record]:
@@ -79,7 +80,9 @@ class CorruptBatch(Exception):
 
 def fetched(data: bytes, start: int, aborted: Sequence[Aborted] = ()) -> Fetched:
     """An answer to a fetch from `start` on; `behind` equals `start` when it has no whole record batch."""
-    source, behind = MemoryRecords(data), start
+    source, behind, missing = MemoryRecords(data), start, 0
     while source.has_next():
-        behind = max(behind, source.next_batch().next_offset)
-    return Fetched(data, start, behind, aborted)
+        batch = source.next_batch()
+        missing += max(0, batch.base_offset - behind)
+        behind = max(behind, batch.next_offset)
+    return Fetched(data, start, behind, missing, aborted)

@@ -194,7 +194,7 @@ class Source:
                     "stops, and looks from which one to go on when it starts anew"
                 )
             return error
-        # High watermark, last stable offset, the log's start, aborted transactions, from version 11 on a better replica, the records.
+        # High watermark, last stable offset, the log's start, aborted transactions, maybe a better replica, the records.
         aborted, data = told[3], told[-1]
         if not data:
             return ""
