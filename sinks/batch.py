@@ -94,13 +94,17 @@ class Preparation:
         """The rows that count, and those of people who opted out."""
         rows: list[int] = []
         if self._consents is not None:
-            places = np.searchsorted(offsets, frame[OFFSET].to_numpy())
-            rows = self._consents.withheld(frame, lambda: [records[i].timestamp for i in places])
+            rows = self._consents.withheld(frame, lambda: _appended(records, offsets, frame))
         if not rows:
             return frame, frame.clear()
         kept_back = np.zeros(frame.height, bool)
         kept_back[rows] = True
         return frame.filter(pl.Series(~kept_back)), frame.filter(pl.Series(kept_back))
+
+
+def _appended(records: list[Record], offsets: Array, frame: pl.DataFrame) -> list[int]:
+    """When the log took the record of each row."""
+    return [records[i].timestamp for i in np.searchsorted(offsets, frame[OFFSET].to_numpy())]
 
 
 def _offsets(records: list[Record]) -> Array:
