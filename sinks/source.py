@@ -9,9 +9,11 @@ object of each: half of what the sink cost. aiokafka hands on the bytes of a fet
 """
 
 import asyncio
+import contextlib
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -49,15 +51,17 @@ class Source:
         self._ready: list[tuple[Place, Fetched]] = []
         self._held = 0
         self._problem: Exception | None = None
-        self._closing = False
         self._failures = 0
         self._answered = time.monotonic()
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop
+        self._work: asyncio.Task[None]
         self._wake = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="sink-fetch", daemon=True)
 
     def start(self) -> None:
         """Begin; there is nothing to read yet."""
+        self._loop = asyncio.new_event_loop()
+        self._work = self._loop.create_task(self._fetch_for_ever())
         self._thread.start()
 
     def read_from(self, starts: dict[Place, int]) -> None:
@@ -65,7 +69,7 @@ class Source:
         with self._news:
             self._version += 1
             self._positions, self._ready, self._held = dict(starts), [], 0
-        self._nudge()
+        self._tell(self._wake.set)
 
     def take(self, wait_s: float) -> list[tuple[Place, Fetched]]:
         """What was fetched, by partition; waits so long for the first of it, [] when nothing came.
@@ -82,34 +86,37 @@ class Source:
             taken, full = self._ready, self._held >= _ROOM_BYTES
             self._ready, self._held = [], 0
         if full:
-            self._nudge()
+            self._tell(self._wake.set)
         return taken
 
     def close(self) -> None:
         """End the thread and its connections."""
-        self._closing = True
-        self._nudge()
         if self._thread.is_alive():
+            self._tell(self._work.cancel)
             self._thread.join(_END_S)
 
-    def _nudge(self) -> None:
-        self._loop.call_soon_threadsafe(self._wake.set)
+    def _tell(self, what: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # the thread has ended; `take` says why
+            self._loop.call_soon_threadsafe(what)
 
     def _run(self) -> None:
         try:
-            self._loop.run_until_complete(self._work())
+            self._loop.run_until_complete(self._work)
+        except asyncio.CancelledError:
+            pass
         except Exception as problem:  # whatever it is, the process must hear of it
-            self._end(
-                problem if isinstance(problem, SinkError) else SinkError(f"Reading from Kafka failed: {problem!r}")
-            )
+            told = problem if isinstance(problem, SinkError) else SinkError(f"Reading from Kafka failed: {problem!r}")
+            self._end(told)
+        finally:
+            self._loop.close()
 
     def _end(self, problem: Exception) -> None:
         with self._news:
             self._problem = problem
             self._news.notify()
 
-    async def _work(self) -> None:
-        while not self._closing:
+    async def _fetch_for_ever(self) -> None:
+        while True:
             client = AIOKafkaClient(
                 bootstrap_servers=self._bootstrap, client_id="footlights-sink", retry_backoff_ms=100
             )
@@ -127,7 +134,7 @@ class Source:
         flying: dict[int, asyncio.Task[None]] = {}
         woken = asyncio.ensure_future(self._wake.wait())
         try:
-            while not self._closing and time.monotonic() - self._answered < _ANEW_S:
+            while time.monotonic() - self._answered < _ANEW_S:
                 version, positions = self._wanted()
                 if positions:
                     await client.set_topics({topic for topic, _ in positions})

@@ -3,11 +3,10 @@
 import signal
 import threading
 from dataclasses import replace
-from typing import Any
 
 import polars as pl
 import pytest
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from sinks.batch import Batch
@@ -16,7 +15,9 @@ from sinks.dedup import SeenIds
 from sinks.failpoints import AFTER_INSERT
 from sinks.patience import Patience, Pulse
 from sinks.positions import read_positions, shards_of, take_leases
+from sinks.record_batches import Record
 from sinks.sink_metrics import SinkMetrics
+from sinks.source import Source
 from sinks.store import Store
 from sinks.writer import Writer, groups
 from tests.sinks.audit import audit
@@ -66,22 +67,26 @@ def test_two_heirs_of_one_insert(held: Bench) -> None:
         take_leases(store, [place], owner, patience)
         plan = read_positions(store, [place])[place].plan
         assert plan is not None
-        batch = Batch(*place, *plan, records(held, partition, plan[1] + 1), begun=True)
+        batch = Batch(*place, *plan, begun=True)
         writer = Writer(store, held.config, lambda _: FAMILY.schema, patience, SinkMetrics())
-        writer.write([(batch, SeenIds(shards_of(store, *place), 1000))], owner, {TOPIC: epoch})
+        writer.write(
+            [(batch, records(held, partition, plan[1] + 1), SeenIds(shards_of(store, *place), 1000))],
+            owner,
+            {TOPIC: epoch},
+        )
         writer.close()
     audit(held)
     days_are_whole(held)
 
 
-def records(bench: Bench, partition: int, end: int) -> list[Any]:
-    consumer = Consumer({"bootstrap.servers": bench.config.bootstrap, "group.id": "heir", "enable.auto.commit": False})
-    consumer.assign([TopicPartition(TOPIC, partition, 0)])
-    found: list[Any] = []
+def records(bench: Bench, partition: int, end: int) -> list[Record]:
+    source, place, found = Source(bench.config.bootstrap), (TOPIC, partition), list[Record]()
+    source.start()
+    source.read_from({place: 0})
     while len(found) < end:
-        found += consumer.consume(end - len(found), 1)
-    consumer.close()
-    return found
+        found += [r for _, fetched in source.take(1.0) for r in fetched.records()]
+    source.close()
+    return found[:end]
 
 
 @pytest.mark.parametrize("lost", ["_offset % 3 = 0", "_partition = 1", "1"])
@@ -105,7 +110,7 @@ def test_days_that_did_not_land_are_added(held: Bench) -> None:
 
 
 def batch(topic: str, partition: int) -> Batch:
-    return Batch(topic, partition, 0, 9, [])
+    return Batch(topic, partition, 0, 9)
 
 
 def test_what_fits_into_one_insert() -> None:
