@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Producer
 
 from infra.embedded.kafka import KafkaServer
+from infra.embedded.ports import free_port
 from sinks import source as source_module
 from sinks.errors import SinkError
 from sinks.positions import Place
@@ -187,3 +188,24 @@ def test_a_broker_that_is_killed_and_comes_back(
         assert all(numbers == list(range(end, end + 10)) for numbers in read(source, end + 10).values())
     finally:
         server.stop()
+
+
+@pytest.mark.slow
+def test_a_broker_that_comes_back_elsewhere(
+    kafka_jars: list[Path], tmp_path: Path, reading: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "_ANEW_S", 1.0)
+    ports = [free_port(), free_port()]
+    source, end = reading(",".join(f"127.0.0.1:{port}" for port in ports)), 0
+    source.read_from(all_from(0))
+    for port in ports:
+        server = KafkaServer(tmp_path / "kafka", kafka_jars, port=port)
+        try:
+            server.start(timeout=120)
+            if not end:
+                renew(server.bootstrap, TOPIC, PARTITIONS)
+            write(server.bootstrap, end, end + 100)
+            assert all(numbers == list(range(end, end + 100)) for numbers in read(source, end + 100).values())
+            end += 100
+        finally:
+            server.stop()
