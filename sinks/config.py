@@ -25,7 +25,8 @@ class SinkConfig:
     schema_registry, clickhouse_url
         URLs. The store's user must read and insert.
     flush_rows, flush_bytes, flush_s
-        When a partition reaches any of them, batches of all partitions are cut.
+        When a partition reaches any of them, bytes as Kafka stores them, batches of all partitions are cut. No batch has more rows,
+        and after so many bytes of payloads it ends with the answer to a fetch that it is at.
     points_s
         Points wait no longer than this, and their batches are cut alone: somebody looks at them.
     store_text

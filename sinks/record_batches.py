@@ -62,7 +62,7 @@ class Fetched:
         while source.has_next():
             batch = source.next_batch()
             if not batch.validate_crc():
-                raise CorruptBatch(f"at offset {batch.base_offset}")
+                raise CorruptBatch(f"a record batch at offset {batch.base_offset} has another checksum")
             while waiting and waiting[0][1] < batch.next_offset:
                 open_.add(waiting.pop(0)[0])
             if batch.is_control_batch:  # the marker that ends a transaction, committed or aborted

@@ -51,6 +51,18 @@ def test_a_kill_at_a_batch_without_a_row(bench: Bench, kind: str, place: str) ->
     assert bench.rows("SELECT count() FROM footlights.events_commerce") == [(1,)]
 
 
+def test_damaged_answers_are_fetched_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAMAGE", "3")
+    sink = bench.start(flush_rows=170)
+    for _ in range(6):
+        bench.traffic.mixed(500)
+        bench.traffic.flush()
+        time.sleep(0.3)
+    bench.drain(sink)
+    audit(bench)
+    assert "another checksum" in bench.log()
+
+
 def test_random_kills(bench: Bench) -> None:
     rng = random.Random(5)
     for _ in range(4):

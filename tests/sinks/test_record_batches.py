@@ -41,7 +41,7 @@ def test_offsets_in_no_batch_are_missing() -> None:
 def test_another_checksum_gives_nothing() -> None:
     data = bytearray(numbers(0, 6).data)
     data[-1] ^= 1
-    with pytest.raises(CorruptBatch, match="offset 3"):
+    with pytest.raises(CorruptBatch, match="offset 3 has another checksum"):
         fetched(bytes(data), 0).records()
 
 

@@ -69,8 +69,9 @@ def all_from(start: int) -> dict[Place, int]:
     return {(TOPIC, p): start for p in range(PARTITIONS)}
 
 
-def test_each_record_comes_once_and_in_order(topic: str, reading: Callable[[str], Source]) -> None:
-    write(topic, 0, 5_000, **{"batch.num.messages": 700, "compression.type": "zstd"})
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_each_record_comes_once_and_in_order(topic: str, codec: str, reading: Callable[[str], Source]) -> None:
+    write(topic, 0, 5_000, **{"batch.num.messages": 700, "compression.type": codec})
     source = reading(topic)
     source.read_from(all_from(0))
     assert all(numbers == list(range(5_000)) for numbers in read(source, 5_000).values())
