@@ -117,7 +117,7 @@ def measure(bootstrap: str, folder: Path, sizes: Sizes) -> dict[str, Case]:
         **(usual | {"users": sizes.users * 100, "warm": 0}),
     )()
     spent = []
-    for number in range(sizes.rounds):
+    for number in range(2 * sizes.rounds - 1):
         place = folder / f"sink-{number}"
         place.mkdir()
         with broker() as own, registry(own) as url:

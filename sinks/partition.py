@@ -92,7 +92,7 @@ class Partition:
         """
         begin, plan, out = self.next, self.plan, list[Record]()
         try:
-            while self.next <= plan[1] if plan else (self.rows and len(out) < rows and size > 0):
+            while self.next <= plan[1] if plan else self._room(len(out), rows, size):
                 records, behind = self._unit()
                 count = bisect_left(records, plan[1] + 1, key=_OFFSET) if plan else min(rows - len(out), len(records))
                 self._rest, self._rest_behind = records[count:], behind
@@ -107,6 +107,12 @@ class Partition:
         self.plan = None
         first, last = plan or (out[0].offset if out else begin, out[-1].offset if out else begin)
         return Batch(self.topic, self.number, first, last, begun=plan is not None), out
+
+    def _room(self, taken: int, rows: int, size: int) -> bool:
+        """Whether a batch with so many records takes more: answers as a whole, as long as it has any."""
+        if not self.rows or taken >= rows or size <= 0:
+            return False
+        return not taken or bool(self._rest) or taken + self._held[0].behind - self._held[0].start <= rows
 
     def _unit(self) -> tuple[list[Record], int]:
         """Records of one answer, or what is left of it, and the offset behind them."""

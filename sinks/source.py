@@ -135,6 +135,9 @@ class Source:
         woken = asyncio.ensure_future(self._wake.wait())
         try:
             while time.monotonic() - self._answered < _ANEW_S:
+                if woken.done():
+                    self._wake.clear()
+                    woken = asyncio.ensure_future(self._wake.wait())
                 version, positions = self._wanted()
                 if positions:
                     await client.set_topics({topic for topic, _ in positions})
@@ -145,12 +148,9 @@ class Source:
                 homeless = not {None, -1}.isdisjoint(leaders.values())
                 if homeless:
                     client.force_metadata_update()
-                if woken.done():
-                    self._wake.clear()
-                    woken = asyncio.ensure_future(self._wake.wait())
                 wait_s = _PAUSE_S if homeless else _LOOK_S
                 await asyncio.wait({*flying.values(), woken}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-                if not flying:
+                if not positions:
                     self._answered = time.monotonic()
                 for node in [n for n, task in flying.items() if task.done()]:
                     flying.pop(node).result()

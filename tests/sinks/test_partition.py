@@ -34,6 +34,13 @@ def test_batches_of_at_most_so_many_rows_take_each_record_once() -> None:
     assert p.since == 9.0
 
 
+def test_an_answer_is_cut_only_where_it_alone_is_too_long() -> None:
+    p = made(start=0)
+    for start, end in ((0, 4), (4, 8), (8, 20)):
+        p.add(numbers(start, end), 0.0)
+    assert [cut(p, 9)[0] for _ in range(3)] == [(0, 7), (8, 16), (17, 19)]
+
+
 def test_a_plan_is_cut_exactly() -> None:
     p = made(plan=(5, 8))
     p.add(numbers(5, 8), 0.0)
