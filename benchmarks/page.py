@@ -255,8 +255,8 @@ def page(results: dict[str, Any], peers: dict[str, Any], collection: dict[str, A
     sink = results["sink_fast"]
     lines += [
         "",
-        f"Of the sink's cost {sink['sink_alone_us']:.2f} µs a row are its own process's, by which the goal is measured, as with the",
-        "other cases; the rest is the engine's, which parses 28 columns, sorts, fills projections and views, and merges. Both",
+        f"Of the sink's cost {sink['sink_alone_us']:.2f} µs a row are its own process's, by which the goal is measured, as with",
+        "the other cases; the rest is the engine's, which parses 28 columns, sorts, fills projections and views, and merges. Both",
         f"together do {sink['rows_per_core_s_with_engine']:,} rows a second on a core.",
         "",
         *_peers(peers),
