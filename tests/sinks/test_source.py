@@ -93,6 +93,16 @@ def test_another_set_of_partitions_voids_what_waits(topic: str, reading: Callabl
     assert source.take(0.5) == []
 
 
+def test_an_answer_to_an_earlier_set_is_dropped(topic: str, reading: Callable[[str], Source]) -> None:
+    write(topic, 0, 1_000)
+    source = reading(topic)
+    for number in range(15):
+        source.read_from(all_from(0))
+        time.sleep(number / 4_000)  # so that an answer is on its way at some of these
+        source.read_from(all_from(700))
+        assert all(numbers == list(range(700, 1_000)) for numbers in read(source, 1_000).values())
+
+
 def test_fetching_pauses_while_enough_waits(
     topic: str, reading: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
