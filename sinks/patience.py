@@ -21,6 +21,12 @@ _TICK_S = 0.2
 _PAUSES_S = (0.05, 0.1, 0.3, 1.0, 2.0, 5.0)
 
 
+def say_waiting(what: str, reason: str, failures: int) -> None:
+    """Log that something is tried again, by its failures in a row: the first, the tenth, and each hundredth."""
+    if failures in {1, 10} or failures % 100 == 0:
+        log.warning("sink_waits", doing=what, reason=reason, failures=failures)
+
+
 class Stopping(Exception):
     """The process is asked to end while the store does not answer; what it holds comes again from Kafka."""
 
@@ -81,7 +87,6 @@ class Patience:
             except Transient as problem:
                 failures += 1
                 self._failed()
-                if failures in {1, 10} or failures % 100 == 0:
-                    log.warning("sink_waits", doing=what, reason=str(problem), failures=failures)
+                say_waiting(what, str(problem), failures)
             if self._stop.wait(_PAUSES_S[min(failures - 1, len(_PAUSES_S) - 1)]):
                 raise Stopping(what)

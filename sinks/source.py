@@ -16,17 +16,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
 from sinks.errors import SinkError
+from sinks.patience import say_waiting
 from sinks.positions import Place
 from sinks.record_batches import Fetched, fetched
-
-log = structlog.get_logger(__name__)
 
 #: How long a broker may hold a fetch that is smaller than that, and what it may send at most of a partition and of all, as stored.
 _WAIT_MS, _LEAST_BYTES, _PARTITION_BYTES, _MOST_BYTES = 100, 65_536, 1 << 20, 8 << 20
@@ -105,15 +103,12 @@ class Source:
         except asyncio.CancelledError:
             pass
         except Exception as problem:  # whatever it is, the process must hear of it
-            told = problem if isinstance(problem, SinkError) else SinkError(f"Reading from Kafka failed: {problem!r}")
-            self._end(told)
+            with self._news:
+                told = isinstance(problem, SinkError)
+                self._problem = problem if told else SinkError(f"Reading from Kafka failed: {problem!r}")
+                self._news.notify()
         finally:
             self._loop.close()
-
-    def _end(self, problem: Exception) -> None:
-        with self._news:
-            self._problem = problem
-            self._news.notify()
 
     async def _fetch_for_ever(self) -> None:
         while True:
@@ -216,6 +211,5 @@ class Source:
 
     async def _failed(self, reason: str) -> None:
         self._failures += 1
-        if self._failures in {1, 10} or self._failures % 100 == 0:
-            log.warning("sink_waits", doing="read", reason=reason, failures=self._failures)
+        say_waiting("read", reason, self._failures)
         await asyncio.sleep(_PAUSE_S)
