@@ -25,6 +25,9 @@ PAUSE_S, ANSWER_S, FAILED_S, STOP_S, FRESH_S = 0.4, 5.0, 0.5, 1.0, 0.02
 #: A broker that starts does not know its topics for a moment; one that is unknown for longer is not there.
 ABSENT_S = 3.0
 _BATCH = 1_000
+#: librdkafka's word for "read to the end", told with the offset that follows.
+_AT_END = -191
+_NOT_FOUND = 404
 
 
 class ConsentReader:
@@ -35,7 +38,7 @@ class ConsentReader:
     consumer, place
         A `confluent_kafka.Consumer` that nobody else uses, and the topic's first offset as a `TopicPartition`.
     schema_of
-        A schema by its id in the registry; whatever it raises is tried again.
+        A schema by its id in the registry; KeyError says that the registry has none, whatever else it raises is tried again.
     """
 
     def __init__(self, consumer: Any, place: Any, schema_of: Callable[[int], dict[str, Any]]) -> None:
@@ -100,7 +103,9 @@ class ConsentReader:
     def _read(self, wait_s: float) -> None:
         for message in self._consumer.consume(_BATCH, wait_s):
             if message.error() is not None:
-                continue  # the consumer goes on trying, and until then nothing is fresh
+                if message.error().code() == _AT_END:  # behind what no record has, such as the marker of a transaction
+                    self._next = max(self._next, message.offset())
+                continue  # at other errors the consumer goes on trying, and until then nothing is fresh
             self._take(message)
             self._next = message.offset() + 1
 
@@ -108,7 +113,11 @@ class ConsentReader:
         value = message.value()
         if value is None or len(value) < 5 or value[0] != 0:
             return
-        schema = self._patiently(int.from_bytes(value[1:5], "big"))
+        try:
+            schema = self._patiently(int.from_bytes(value[1:5], "big"))
+        except KeyError:
+            log.error("consent_undecodable", offset=message.offset())
+            return
         if schema is None:
             return
         try:
@@ -124,10 +133,12 @@ class ConsentReader:
             log.error("consent_undecodable", offset=message.offset())
 
     def _patiently(self, schema_id: int) -> dict[str, Any] | None:
-        """The schema; None only when the thread is asked to end."""
+        """The schema; None only when the thread is asked to end, KeyError when the registry has none of that id."""
         while not self._stop.is_set():
             try:
                 return self._schema_of(schema_id)
+            except KeyError:
+                raise
             except Exception as problem:  # an outage of the registry must not pass for a permission
                 log.warning("consents_wait_for_schema", schema_id=schema_id, reason=str(problem))
                 self._stop.wait(FAILED_S)
@@ -141,6 +152,7 @@ def consumer_config(bootstrap: str) -> dict[str, Any]:
         "group.id": "footlights-consents",
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
         "fetch.wait.max.ms": 200,
         "topic.metadata.refresh.interval.ms": 10_000,
         "log_level": 2,
@@ -151,7 +163,12 @@ def parsed(client: Any) -> Callable[[int], dict[str, Any]]:
     """`schema_of` for a `SchemaRegistryClient`, which caches."""
 
     def schema_of(schema_id: int) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(client.get_schema(schema_id).schema_str or "null")
+        try:
+            found: dict[str, Any] = json.loads(client.get_schema(schema_id).schema_str or "null")
+        except Exception as problem:  # the client's own class of errors is not known here
+            if getattr(problem, "http_status_code", None) == _NOT_FOUND:
+                raise KeyError(schema_id) from problem
+            raise
         return found
 
     return schema_of
