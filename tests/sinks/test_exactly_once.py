@@ -55,7 +55,9 @@ def test_damaged_answers_are_fetched_again(bench: Bench, monkeypatch: pytest.Mon
     monkeypatch.setenv("DAMAGE", "3")
     sink = bench.start(flush_rows=170)
     deadline = time.monotonic() + 60
-    while "another checksum" not in bench.log():  # a busy machine fetches much at once, and every third answer is damaged
+    while (
+        "another checksum" not in bench.log()
+    ):  # a busy machine fetches much at once, and every third answer is damaged
         assert time.monotonic() < deadline
         bench.traffic.mixed(500)
         bench.traffic.flush()
