@@ -15,10 +15,16 @@ import clickhouse_connect
 
 from infra.addresses import Addresses
 from infra.settings import Settings
+from sinks.migrate import reporting_zone
 
 DATABASE = "footlights"
 #: The driver logs each exception that it raises; whoever catches it tells it once.
 DRIVER_LOG = logging.getLogger("clickhouse_connect")
+
+
+def zone_of(client: Any) -> str:
+    """The reporting zone that the store's figures were made with: whoever asks may have other settings than the stack."""
+    return reporting_zone(client) or "UTC"
 
 
 @contextmanager

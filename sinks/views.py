@@ -11,7 +11,7 @@ from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.analyst_views import ANALYST_VIEWS
 from sinks.table import DATABASE, SEQUENCES
 from sinks.tables import KPI_POINTS, TABLES
-from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
+from sinks.trust_views import CONSERVATION, LOST_SQL, PLATFORM, RESTATEMENTS
 from sinks.view import View
 
 _POINT = {c.name: c.comment for c in KPI_POINTS.columns if not c.name.startswith("_") and c.name != "version"}
@@ -202,5 +202,5 @@ FRIENDLY = (
     ),
 )  # fmt: skip
 VIEWS: dict[str, View] = {
-    view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, LEDGER, CONSERVATION, *FRIENDLY, *ANALYST_VIEWS)
+    view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, PLATFORM, LEDGER, CONSERVATION, *FRIENDLY, *ANALYST_VIEWS)
 }

@@ -6,6 +6,7 @@ Never: a figure without what is known about it.
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -121,7 +122,6 @@ def verify(
             client,
             from_ms=from_ms,
             to_ms=to_ms,
-            zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
             now_ms=int(time.time() * 1000),
             retention_days=settings["ANALYTICS_RETENTION_DAYS"],
             patience_s=settings["FOOTLIGHTS_COHORTS_S"] and settings["FOOTLIGHTS_COHORTS_S"] + ROUND_S,
@@ -134,8 +134,18 @@ def verify(
             f"{result.equal:,} of {result.compared:,} windows equal to the bit, {result.sessions:,} sessions among them"
         )
         if found["different"]:
-            print_rows(found["different"][:50])
+            print_rows([_with_times(row) for row in found["different"][:50]])
         if found["expired"]:
-            print_rows(found["expired"], title="raw rows gone by retention, not compared")
+            print_rows([_with_times(row) for row in found["expired"]], title="raw rows gone by retention, not compared")
     if found["different"]:
         raise typer.Exit(1)
+
+
+def _with_times(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with times as people read them, in UTC, where it has epoch milliseconds."""
+    return {
+        name.removesuffix("_ms"): f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
+        if name.endswith("_ms")
+        else value
+        for name, value in row.items()
+    }

@@ -199,22 +199,17 @@ def doctor(as_json: Json = False) -> None:
 
 def migrate() -> None:
     """Create topics, register schemas, bring the tables up to date."""
+    from infra import migrate as everything
     from infra.addresses import resolve
-    from infra.migrate import MigrationFailed, migrate_schemas, migrate_topics
-    from infra.store import connect
     from infra.telemetry import configure
-    from sinks.migrate import migrate as migrate_tables
+    from sinks.errors import MigrationError
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
-    addresses = resolve(settings)
     try:
-        done = migrate_topics(addresses.kafka, settings["FOOTLIGHTS_REPLICATION"])
-    except MigrationFailed as problem:
+        done = everything.migrate(settings, resolve(settings))
+    except (everything.MigrationFailed, MigrationError) as problem:
         fail(str(problem))
-    done += migrate_schemas(addresses.schema_registry)
-    with connect(settings, addresses) as client:
-        done += migrate_tables(client, settings["ANALYTICS_RETENTION_DAYS"])
     for line in done or ["all is up to date"]:
         say(line)
 

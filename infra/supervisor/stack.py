@@ -81,15 +81,9 @@ class Stack:
 
     def migrate(self) -> None:
         """Topics, schemas and tables."""
-        from infra.migrate import migrate_schemas, migrate_topics
-        from infra.store import connect
-        from sinks.migrate import migrate
+        from infra.migrate import migrate
 
-        addresses = self.addresses()
-        migrate_topics(addresses.kafka, self.settings["FOOTLIGHTS_REPLICATION"])
-        migrate_schemas(addresses.schema_registry)
-        with connect(self.settings, addresses) as client:
-            migrate(client, self.settings["ANALYTICS_RETENTION_DAYS"], zone=self.settings["FOOTLIGHTS_REPORTING_ZONE"])
+        migrate(self.settings, self.addresses())
 
     def resume(self, name: str) -> None:
         """Let the next start of a worker, and only that, forget the counters of dead letters."""
