@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from infra.embedded.folders import BadFolder
 from infra.embedded.gateway_engine import DirectoryInUse, Engine
 from infra.embedded.gateway_http import make_app
 
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         engine = Engine(options.path, max_memory=options.memory_mib * _MIB)
-    except DirectoryInUse as error:
+    except (DirectoryInUse, BadFolder) as error:
         print(error, file=sys.stderr)
         return 1
     try:

@@ -18,6 +18,7 @@ from typing import Any
 
 import chdb
 
+from infra.embedded.folders import check_folder
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.gateway_reader import LIMITS, ReaderGate, check_settings
 from infra.embedded.gateway_statement import Statement, quote
@@ -58,6 +59,7 @@ class Engine:
     def __init__(self, folder: Path, *, max_memory: int) -> None:
         self.folder = folder.resolve()
         self.incoming = self.folder / "incoming"
+        check_folder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _own(self.folder / "lock")
         shutil.rmtree(self.incoming, ignore_errors=True)
