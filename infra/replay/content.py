@@ -16,6 +16,8 @@ _BLOCK: Final = 1 << 18
 _GZIP: Final = b"\x1f\x8b"
 #: What a gzip member is read with: 16 for its head and checksum, 15 for the largest window.
 _GZIP_WINDOW: Final = 16 + 15
+#: How zlib names a content that can be read and is not what was packed.
+_CHECKSUM: Final = "incorrect data check"
 #: First bytes of files that hold no lines, and what they are.
 _OTHERS: Final = {
     b"PK\x03\x04": "a ZIP archive or a workbook",
@@ -145,7 +147,8 @@ def _unpacked(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 found = member.decompress(packed, _BLOCK)
             except zlib.error as error:
                 yield _until_damage(before, packed)
-                raise Damaged("the packed file is damaged: it cannot be read from here on") from error
+                what = "its checksum is that of other content" if _CHECKSUM in str(error) else "it cannot be read from here on"
+                raise Damaged(f"the packed file is damaged: {what}") from error
             if found:
                 yield found
             packed = member.unused_data if member.eof else member.unconsumed_tail

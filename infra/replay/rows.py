@@ -86,7 +86,8 @@ class Rows:
         except csv.Error:
             self._again.extendleft(reversed(spanned.followers))
             return Refused("a quote closes in the middle of a cell")
-        self.beside["continued"] += len(spanned.followers)
+        if spanned.followers:
+            self.beside["continued"] += len(spanned.followers)
         return cells
 
     def _judge(self, cells: list[str], first: str, last: bytes | ValueError) -> None:

@@ -74,7 +74,7 @@ def call_of(call: Mapping[str, Any]) -> Call:
     if kind == "alias" and anonymous is None:
         anonymous = identifier(call.get("previousId"))
     if user is None and anonymous is None and kind in _OF_PEOPLE:
-        raise Unreadable(f"{kind} with neither userId nor anonymousId")
+        raise Unreadable("neither userId nor anonymousId")
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
     occurred = None if told is None and sent is None else iso_ms(told if told is not None else sent)
     context = mapping(call.get("context"))
