@@ -15,10 +15,10 @@ from infra.replay.event import Refused
 
 #: What stands before the time, the time, request, status; referrer and agent; all that a format has after them.
 _LINE: Final = re.compile(
-    r'([^\[]{5,2000}?) \[([^\]]{1,40})\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-)'
-    r'(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?((?: (?:"(?:[^"\\]|\\.)*"|[^\s"]+))*)\s*'
+    r'((?:\[[0-9A-Fa-f:.]+\](?::\d{1,5})? )?[^\[]{5,2000}?) \[([^\]]{1,40})\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-)'
+    r'(?: "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)")?((?: (?:"(?:[^"\\]|\\.)*"|[^\s"]+(?:"(?:[^"\\]|\\.)*")?))*)\s*'
 )
-_TAIL: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)')
+_TAIL: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s"]+)(?:"(?:[^"\\]|\\.)*")?')
 _WHOLE: Final = re.compile(r"\d{1,12}")
 _SECONDS: Final = re.compile(r"(?:(?:rt|request_time)=)?(\d{1,6}\.\d{1,9})")
 #: Apache's `%T/%D`.

@@ -45,7 +45,12 @@ class Numbers:
         if self.thousands is not None and self.thousands in plain:
             whole, *rest = plain.split(self.decimal, 1)
             first, *groups = whole.lstrip("+-").split(self.thousands)
-            if not 1 <= len(first) <= 3 or any(len(g) not in (2, 3) for g in groups) or len(groups[-1]) != 3:
+            if (
+                not groups
+                or not 1 <= len(first) <= 3
+                or any(len(g) not in (2, 3) for g in groups)
+                or len(groups[-1]) != 3
+            ):
                 raise Refused("a number is unreadable")
             plain = self.decimal.join([whole.replace(self.thousands, ""), *rest])
         if self.decimal != ".":

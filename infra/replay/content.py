@@ -147,7 +147,11 @@ def _unpacked(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
                 found = member.decompress(packed, _BLOCK)
             except zlib.error as error:
                 yield _until_damage(before, packed)
-                what = "its checksum is that of other content" if _CHECKSUM in str(error) else "it cannot be read from here on"
+                what = (
+                    "its checksum is that of other content"
+                    if _CHECKSUM in str(error)
+                    else "it cannot be read from here on"
+                )
                 raise Damaged(f"the packed file is damaged: {what}") from error
             if found:
                 yield found

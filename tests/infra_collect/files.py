@@ -31,7 +31,9 @@ item = "item"
 HEADER = "order,when,customer,item,quantity,amount,currency"
 
 
-def order(number: int, item: str = "Standing", quantity: str = "1", amount: str = "45.00", currency: str = "USD") -> str:
+def order(
+    number: int, item: str = "Standing", quantity: str = "1", amount: str = "45.00", currency: str = "USD"
+) -> str:
     """A row of the shop; the second of its time is its number."""
     return f"A{number},2026-07-10T10:00:{number:02d}Z,c{number},{item},{quantity},{amount},{currency}"
 

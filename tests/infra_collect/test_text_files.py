@@ -13,7 +13,7 @@ import pytest
 
 from infra.replay.content import Content, Unsuitable
 from infra.replay.lines import LineReader
-from infra.replay.run import ReplayConfig, RefusedLine, replay
+from infra.replay.run import RefusedLine, ReplayConfig, replay
 from tests.infra_collect.files import HEADER, ORDERS, order, parsed
 from tests.infra_collect.memory_client import Connector
 
@@ -55,7 +55,12 @@ def test_a_mapping_may_name_an_encoding(tmp_path: Path) -> None:
 
 
 def test_what_is_no_text_is_one_refused_line(tmp_path: Path) -> None:
-    rows = [HEADER.encode(), order(1).encode(), order(2, item="x").encode().replace(b"x", b"\xff\xfe"), order(3).encode()]
+    rows = [
+        HEADER.encode(),
+        order(1).encode(),
+        order(2, item="x").encode().replace(b"x", b"\xff\xfe"),
+        order(3).encode(),
+    ]
     assert parsed(tmp_path, b"\n".join(rows)).refused == {3: "not utf-8"}
     half = TEXT.encode("utf-16").replace("東".encode("utf-16-le"), b"\x00\xd8")
     assert parsed(tmp_path, half).refused == {3: "not utf-8"}
@@ -129,7 +134,7 @@ def test_a_packed_file_that_is_changed_in_the_middle_gives_all_before(tmp_path: 
     read = list(reader)
     assert 3_000 < len(read) < 9_000 and "damaged" in str(read[-1][1]) and "damaged" in str(reader.problem)
     (tmp_path / "b").write_bytes(gzip.compress(LINE) + b"no more gzip")
-    assert [text for _, text in LineReader(tmp_path / "b")][0] == LINE.rstrip()
+    assert next(text for _, text in LineReader(tmp_path / "b")) == LINE.rstrip()
     (tmp_path / "c").write_bytes(packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:])
     assert "its checksum is that of other content" in str(list(LineReader(tmp_path / "c"))[-1])
 
@@ -156,7 +161,7 @@ def test_a_file_that_changes_meanwhile_is_a_problem(tmp_path: Path) -> None:
     result = replay(ReplayConfig(log, "combined"), Meddling())  # type: ignore[arg-type]
     assert (result.lines, result.exit_code) == (3, 1) and "changed" in str(result.problem)
     content = Content(log)
-    os.replace(log, tmp_path / "old")
+    log.replace(tmp_path / "old")
     log.write_bytes(LINE)
     with pytest.raises(Unsuitable, match="replaced"):
         list(content.blocks())
