@@ -73,7 +73,7 @@ def read_access(line: bytes, form: Form) -> Access:
     Refused
         When it is not in this form, or its visitor has no address.
     """
-    match = _LINE.fullmatch(line.decode(errors="replace"))
+    match = _LINE.fullmatch(line.decode(errors="replace").removeprefix("\ufeff"))
     if match is None or (match[5] is not None) != form.agent:
         raise Refused(NOT_A_LINE)
     head, time, request, status, referrer, agent, tail = match.groups()

@@ -116,6 +116,8 @@ KEYS = (
     "event",
     "userId",
     "anonymousId",
+    "previousId",
+    "groupId",
     "timestamp",
     "originalTimestamp",
     "messageId",

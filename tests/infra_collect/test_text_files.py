@@ -54,6 +54,14 @@ def test_a_mapping_may_name_an_encoding(tmp_path: Path) -> None:
         assert parsed(tmp_path, text.encode("utf-8-sig"), mapping=mapping).events[2][0].properties["item"] == "Café"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_that_were_put_together_have_marks_within(tmp_path: Path, encoding: str) -> None:
+    found = parsed(tmp_path, TEXT.encode(encoding) + TEXT.encode(encoding))
+    assert found.orders == ["A1", "A2", "A3"] * 2 and found.refused == {5: "timestamp unreadable"}  # the second header
+    assert len(parsed(tmp_path, VISIT.encode(encoding) * 3, "combined").events) == 3
+    assert len(parsed(tmp_path, CALL.encode(encoding) * 3, "segment").events) == 3
+
+
 def test_what_is_no_text_is_one_refused_line(tmp_path: Path) -> None:
     rows = [
         HEADER.encode(),
