@@ -40,7 +40,7 @@ NO_ADDRESS: Final = (
 
 
 class Access(NamedTuple):
-    """What a line says; `duration` is a whole number in the unit of the file, or milliseconds already."""
+    """What a line says; how long it took is `number`, in the unit that the file has, or told in `milliseconds`."""
 
     address: str
     virtual_host: str | None
@@ -81,9 +81,7 @@ def read_access(line: bytes, form: Form) -> Access:
     if form.virtual_host is not None and form.virtual_host != (host is not None):
         raise Refused("no virtual host in front" if form.virtual_host else NO_ADDRESS)
     number, milliseconds, forwarded = _tail(tail) if tail else (None, None, None)
-    return Access(
-        forwarded or address, host, time, request, int(status), referrer, agent, number, milliseconds
-    )  # fmt: skip
+    return Access(forwarded or address, host, time, request, int(status), referrer, agent, number, milliseconds)
 
 
 def milliseconds(access: Access, form: Form) -> int | None:

@@ -51,6 +51,7 @@ class LineReader:
 
     def __iter__(self) -> Iterator[Line]:
         self.lines, self.problem = 0, None
+        self.beside.clear()
         for line in self._split():
             self.lines += 1
             if isinstance(line, bytes):
