@@ -71,7 +71,7 @@ class CombinedParser:
             )
 
         seen: dict[str, object] = {"path": path or None, "url": target or None, "status": status}
-        if access.referrer not in {None, "", "-"}:
+        if access.referrer and access.referrer != "-":
             seen["referrer"] = access.referrer
         timed = {
             "component": "web",
