@@ -27,6 +27,8 @@ def fitted(value: object, kind: str) -> Any:
     --------
     >>> fitted(3.0, "long"), fitted("3", "long"), fitted(True, "long"), fitted(7, "string")
     (3, 3, None, '7')
+    >>> fitted("--1", "long") is None
+    True
     """
     if isinstance(value, bool):
         return value if kind == "boolean" else None
@@ -42,7 +44,7 @@ def fitted(value: object, kind: str) -> Any:
 def _whole(value: object) -> int | None:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.lstrip("-").isdigit():
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.removeprefix("-").isdigit():
         value = int(value)
     return value if isinstance(value, int) and abs(value) <= _MAX_LONG else None
 

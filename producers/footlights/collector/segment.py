@@ -2,7 +2,7 @@
 
 In: one call as Segment's HTTP API takes it.
 Out: Call.
-Never: a call without type or user, nor a `track` without a name.
+Never: a call without type, a `track` without a name, or an `identify` or `alias` of nobody.
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,8 @@ _NAMES: Final = {
 }
 _NO_AGENT: Final = Agent(False, {})
 _BODY: Final = {"identify": "traits", "group": "traits"}
+#: Types that say something of a person and nothing else; all others may come from a guest.
+_OF_PEOPLE: Final = frozenset({"identify", "alias"})
 _PAGES: Final = frozenset({"page_view", "screen"})
 _PAGE_FIELDS: Final = ("url", "path", "title", "referrer")
 #: Properties that stand for something else of a call.
@@ -71,7 +73,7 @@ def call_of(call: Mapping[str, Any]) -> Call:
     user, anonymous = identifier(call.get("userId")), identifier(call.get("anonymousId"))
     if kind == "alias" and anonymous is None:
         anonymous = identifier(call.get("previousId"))
-    if user is None and anonymous is None:
+    if user is None and anonymous is None and kind in _OF_PEOPLE:
         raise Unreadable("neither userId nor anonymousId")
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
     occurred = None if told is None and sent is None else iso_ms(told if told is not None else sent)
