@@ -16,6 +16,7 @@ from schemas.topics import TOPICS
 
 COLUMNS = (
     "source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap", "collisions",
+    "refused",
 )  # fmt: skip
 #: Producers report every 5 s; the sink stores a second later.
 REPORTED_S = 7.0

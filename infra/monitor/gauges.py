@@ -33,6 +33,7 @@ class Gauges:
                 ("in_flight", "Records on their way"),
                 ("unconfirmed", "Records of producers that ended without a report"),
                 ("collisions", "Events lost, since another event had their id"),
+                ("refused", "Events that producers refused as they were handed over"),
                 ("gap", "Records that nobody can account for; anything but 0 is a loss"),
             )
         }
