@@ -34,7 +34,7 @@ from stream_apps.changelog import Changelog, Place
 from stream_apps.checkpoints import Checkpoints
 from stream_apps.compute.partition import Rules
 from stream_apps.config import StreamConfig
-from stream_apps.dead_letters import DeadLetters
+from stream_apps.dead_letters import DECODE, VALIDATE, DeadLetters
 from stream_apps.exits import crashing, stop_for_dead_letters
 from stream_apps.failpoints import Failpoints
 from stream_apps.holdings import Held, Holdings
@@ -231,6 +231,7 @@ class MeasuresStage:
 def attach(app: AppT, config: StreamConfig) -> MeasuresStage:
     """Declare the stage's table, topics, agents and tasks on an app that has not started."""
     stage = MeasuresStage(app, config)
+    metrics.begin((DECODE, VALIDATE))
 
     def declare(family: str) -> None:
         async def consume(stream: Any) -> None:

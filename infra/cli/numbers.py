@@ -83,7 +83,7 @@ def ledger(
     patience: Annotated[float, typer.Option(help="Seconds in which a gap may still close.")] = LEDGER_PATIENCE_S,
     as_json: Json = False,
 ) -> None:
-    """Balance what was published against what became of it, per source; exit 1 when a gap stays."""
+    """Balance what was published against what became of it, per source; exit 1 when a gap stays or ids collided."""
     from infra.addresses import resolve
     from infra.ledger import COLUMNS, conservation, settled
     from infra.store import connect
@@ -93,15 +93,23 @@ def ledger(
     with connect(settings, addresses) as client:
         rows = settled(client, addresses.kafka, patience)
         processes = conservation(client) if producers else None
-    gap = sum(row["gap"] for row in rows)
+    gap, collisions = (sum(row[name] for row in rows) for name in ("gap", "collisions"))
     if as_json:
-        print_json({"sources": rows, "gap": gap} | ({} if processes is None else {"producers": processes}))
+        print_json(
+            {"sources": rows, "gap": gap, "collisions": collisions}
+            | ({} if processes is None else {"producers": processes})
+        )
     else:
         print_rows(rows, COLUMNS)
         if processes is not None:
             print_rows(processes)
         console.print("no gap" if not gap else f"gap of {gap:,} records")
-    if gap:
+        if collisions:
+            console.print(
+                f"{collisions:,} events were lost, since their ids were taken by other events; "
+                "they are in the table duplicates, and docs/runbooks/collisions.md tells what to do"
+            )
+    if gap or collisions:
         raise typer.Exit(1)
 
 

@@ -28,7 +28,7 @@ from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, mapping
-from footlights.collector.telemetry import Telemetry
+from footlights.collector.telemetry import OTHER, Telemetry
 from footlights.foreign import Unreadable, iso_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
 
@@ -86,7 +86,7 @@ class Collector:
         self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
         self._cities = cities
         self._buckets, self._in_flight = Buckets(), 0
-        self.telemetry = Telemetry(lanes, letters)
+        self.telemetry = Telemetry(lanes, letters, ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -100,7 +100,7 @@ class Collector:
         except Exception:  # the edge: nothing of it leaves, and the client may come again
             LOG.exception("a request could not be answered")
             status, body, extra = _refusal(Problem(500, "INTERNAL", "something went wrong here; it is in the log"))
-        self.telemetry.answered(path if path in ROUTES else "other", status, time.perf_counter() - began)
+        self.telemetry.answered(path if path in ROUTES else OTHER, status, time.perf_counter() - began)
         await _send(send, status, body, extra)
 
     async def _answer(self, scope: Scope, path: str, receive: Receive) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

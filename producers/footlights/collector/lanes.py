@@ -155,6 +155,7 @@ class Lanes:
         keys, results = self._refusals.keys, load.results
         for call in calls:
             if isinstance(call, Result):
+                lane.refused[call.code] += 1
                 results.append(call)
                 continue
             found: Found = {}
