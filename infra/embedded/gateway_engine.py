@@ -21,10 +21,9 @@ import chdb
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.gateway_reader import LIMITS, check_settings
 from infra.embedded.gateway_statement import Statement, quote
+from infra.embedded.gateway_users import READER
 from infra.embedded.reader_gate import ReaderGate
 
-READER = "reader"
-USERS = ("default", READER)
 #: Two distributions bring the module `chdb`, one with types and one without; which one stays depends on the order of installation.
 _connect: Callable[[str], Any] = chdb.connect
 _SESSIONS = 256
@@ -88,6 +87,8 @@ class Engine:
     @contextmanager
     def handle(self, statement: Statement) -> Iterator[Any]:
         """Give a handle on which the statement's database, settings and limits hold, for its time only."""
+        if statement.reading:
+            self._only_reads(statement.sql)
         if statement.user == READER:
             check_settings(statement.settings)
         if not statement.session or statement.user == READER:
@@ -133,6 +134,11 @@ class Engine:
                         del self._sessions[key]
                         break
             return self._sessions[user, name]
+
+    def _only_reads(self, sql: str) -> None:
+        verdict = self._classify(sql)
+        if verdict["query_class"].name != "READ_ONLY" or verdict["statement_count"] != 1:
+            raise GatewayError(164, "READONLY", "Cannot execute query in readonly mode: use POST to write.")
 
     def _judge(self, handle: Any, statement: Statement) -> None:
         self._gate.check(

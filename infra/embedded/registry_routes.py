@@ -18,6 +18,8 @@ from infra.embedded.registry_state import GLOBAL, Version
 
 SERVICE = web.AppKey("service", RegistryService)
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+#: What a page can send to another site without asking first.
+_OF_FORMS = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 routes = web.RouteTableDef()
 
 
@@ -62,6 +64,8 @@ def _page(request: web.Request, items: list[Any]) -> list[Any]:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
+    if request.content_type in _OF_FORMS:
+        raise errors.RegistryError(415, f"the body is {request.content_type}, not {_MEDIA_TYPE}")
     try:
         tree = json.loads(await request.read() or b"null")
     except ValueError as error:

@@ -195,7 +195,8 @@ def test_no_file_beside_the_server_is_a_table(clickhouse_url: str, name: str) ->
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT sum(n) FROM r",
         "SELECT name FROM system.tables WHERE name IN (SELECT name FROM system.tables) AND database GLOBAL IN ('system') LIMIT 1",
         "SELECT grouping(number) FROM numbers(2) GROUP BY GROUPING SETS ((number), ())",
-        "SELECT 'function name: file', 'C:\\\\x', 'a/b' AS `a/b`", "SELECT {a:UInt8} + {b:UInt8}, {s:String}, {n:Identifier}.dummy FROM system.one AS one",
+        "SELECT 'function name: file', 'C:\\\\x', 'a/b' AS `a/b`", 
+        "SELECT {a:UInt8} + {b:UInt8}, {s:String}, {n:Identifier}.dummy FROM system.one AS one",
     ],
 )  # fmt: skip
 def test_what_analysts_and_their_tools_ask_is_answered(clickhouse_url: str, sql: str) -> None:
