@@ -21,8 +21,11 @@ from infra.settings import load
 from tests.conftest import await_answer
 
 pytestmark = [pytest.mark.clickhouse, pytest.mark.kafka]
-WRITES = ["CREATE TABLE taken (x UInt8) ENGINE = Memory", "DROP TABLE IF EXISTS held", "INSERT INTO held VALUES (1)", "SET a = 1", "SELECT 1; DROP TABLE held",
-          "SELECT 1 INTO OUTFILE 'x'", "KILL QUERY WHERE 1", "/**/ TRUNCATE TABLE held", "SYSTEM FLUSH LOGS"]  # fmt: skip
+WRITES = [
+    "CREATE TABLE taken (x UInt8) ENGINE = Memory", "DROP TABLE IF EXISTS held", "INSERT INTO held VALUES (1)", "SET a = 1",
+    "SELECT 1; DROP TABLE held", "SELECT 1 INTO OUTFILE 'x'", "KILL QUERY WHERE 1", "/**/ TRUNCATE TABLE held",
+    "SYSTEM FLUSH LOGS",
+]  # fmt: skip
 FOREIGN = [
     {"Origin": "https://example.org"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1:1"}, {"Origin": "https://{host}"},
     {"Origin": "http://localhost"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
@@ -133,21 +136,22 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         process.wait()
 
 
+def three_ways(url: str, key: str) -> Iterator[requests.Response]:
+    """What is answered to a password in each place where one may stand."""
+    yield requests.post(url, data="SELECT 1", timeout=10, auth=("default", key.encode().decode("latin-1")))
+    yield requests.post(url, data="SELECT 1", timeout=10, params={"password": key})
+    yield requests.post(url, data="SELECT 1", timeout=10, headers={"X-ClickHouse-Key": key.encode()})
+
+
 def test_only_the_password_writes(guarded: tuple[str, Path, int]) -> None:
     url, file, pid = guarded
     password = file.read_text().strip()
     assert len(password) == 64 and stat.S_IMODE(file.stat().st_mode) == 0o600
     for key in ("", "guess", password[:-1], f"{password}x", "pässwort"):
-        for options in (
-            {"auth": ("default", key.encode())}, {"params": {"password": key}}, {"headers": {"X-ClickHouse-Key": key.encode()}},
-        ):  # fmt: skip
-            answer = requests.post(url, data="SELECT 1", timeout=10, **options)  # type: ignore[arg-type]
+        for answer in three_ways(url, key):
             assert (answer.status_code, answer.headers["X-ClickHouse-Exception-Code"]) == (401, "516"), key
             assert not key or key not in answer.text
-    for options in (
-        {"auth": ("default", password)}, {"params": {"password": password}}, {"headers": {"X-ClickHouse-Key": password}},
-    ):  # fmt: skip
-        assert requests.post(url, data="SELECT 1", timeout=10, **options).text == "1\n"  # type: ignore[arg-type]
+    assert [answer.text for answer in three_ways(url, password)] == ["1\n"] * 3
     assert requests.post(url, data="SELECT 1", auth=("reader", ""), timeout=10).text == "1\n"
     words = psutil.Process(pid).cmdline() + [w for c in psutil.Process(pid).children() for w in c.cmdline()]
     assert password not in " ".join(words)

@@ -5,7 +5,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.reader_tree import SOURCES, check_function
 
 pytestmark = pytest.mark.clickhouse
+_engine: Callable[[str, str], object] = chdb.query
 CANARY = "canary-5b1d"
 #: A function under another name is every time the same trick: here it stands for each place where an expression may stand.
 PLACES = [
@@ -228,11 +229,11 @@ def test_a_function_that_nobody_looked_at_is_refused(name: str) -> None:
 
 
 def test_combinators_are_those_of_the_engine() -> None:
-    for name in str(chdb.query("SELECT name FROM system.aggregate_function_combinators", "TSV")).split():
+    for name in str(_engine("SELECT name FROM system.aggregate_function_combinators", "TSV")).split():
         check_function(f"sum{name}")
     check_function("quantilesTDigestArrayIfOrNullState")
 
 
 def test_sources_are_those_of_the_engine_without_the_ones_that_reach_out() -> None:
-    engine = set(str(chdb.query("SELECT lower(name) FROM system.table_functions", "TSV")).split())
+    engine = set(str(_engine("SELECT lower(name) FROM system.table_functions", "TSV")).split())
     assert engine >= SOURCES and not {"file", "url", "s3", "remote", "python", "executable", "loop", "eval"} & SOURCES
