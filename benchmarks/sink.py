@@ -39,6 +39,7 @@ def engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """URL and process of an engine."""
     port = free_port()
     words = [sys.executable, "-m", "infra.embedded.gateway", "--path", str(folder / "engine"), "--port", str(port)]
+    words.append("--without-password")
     process, url = subprocess.Popen(tethered(words)), f"http://127.0.0.1:{port}"
     try:
         for _ in range(200):

@@ -2,7 +2,7 @@
 
 In: GET and POST requests as ClickHouse takes them.
 Out: answers as ClickHouse gives them, streamed.
-Never: a password in the code: the gateway listens on loopback, where both users have none.
+Never: a write by GET, as a page's image or link could send it, nor an answer to a page of another site.
 """
 
 import asyncio
@@ -15,13 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from infra.embedded.gateway_compression import ENCODINGS, Inflater, deflater
-from infra.embedded.gateway_engine import USERS, Engine
+from infra.embedded.gateway_engine import Engine
 from infra.embedded.gateway_errors import GatewayError, describe
 from infra.embedded.gateway_statement import BodySplitter, Statement
+from infra.embedded.gateway_users import USERS, WRITER, Users
 from infra.embedded.gateway_work import Answer, Head, gives_rows, run
 from infra.embedded.local_only import refuse_foreign
 
 ENGINE = web.AppKey("engine", Engine)
+ACCOUNTS = web.AppKey("accounts", Users)
 THREADS = web.AppKey("threads", dict[str, ThreadPoolExecutor])
 _PIECE = 256 * 1024
 _TRANSPORT = frozenset(
@@ -32,14 +34,16 @@ _TRANSPORT = frozenset(
 )
 
 
-def make_app(engine: Engine, *, threads: int = 16) -> web.Application:
+def make_app(engine: Engine, users: Users, *, threads: int = 16) -> web.Application:
     """Return the application; `threads` statements of each user run at a time, so that slow readers block no writer."""
     app = web.Application(middlewares=[refuse_foreign(_refusal)])
     app[ENGINE] = engine
+    app[ACCOUNTS] = users
     app[THREADS] = {user: ThreadPoolExecutor(threads, thread_name_prefix=f"{user}-statement") for user in USERS}
     app.router.add_get("/ping", _ok)
     app.router.add_get("/replicas_status", _ok)
-    app.router.add_route("*", "/", _root)
+    app.router.add_get("/", _root)
+    app.router.add_post("/", _root)
     app.on_cleanup.append(_close)
     return app
 
@@ -93,10 +97,7 @@ def _user(request: web.Request) -> str:
             name, _, key = base64.b64decode(credentials, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise GatewayError(516, "AUTHENTICATION_FAILED", "The Authorization header is not readable.") from error
-    name = name or "default"
-    if name not in USERS or key:
-        raise GatewayError(516, "AUTHENTICATION_FAILED", f"{name}: Authentication failed.")
-    return name
+    return request.app[ACCOUNTS].check(name or WRITER, key)
 
 
 async def _statement(request: web.Request, user: str, query_id: str) -> Statement:
@@ -125,6 +126,7 @@ async def _statement(request: web.Request, user: str, query_id: str) -> Statemen
         database=options.get("database"),
         session=options.get("session_id"),
         default_format=options.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",
+        reading=request.method != "POST",
         wait_end=options.get("wait_end_of_query") == "1",
         settings={k: v for k, v in options.items() if k not in _TRANSPORT and not k.startswith("param_")},
         parameters={k.removeprefix("param_"): v for k, v in options.items() if k.startswith("param_")},

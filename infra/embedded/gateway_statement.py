@@ -37,6 +37,7 @@ class Statement:
     session: str | None = None
     default_format: str = "TabSeparated"
     wait_end: bool = False
+    reading: bool = False
     settings: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
