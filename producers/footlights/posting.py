@@ -7,11 +7,9 @@ that the order stays.
 """
 
 import gzip
-import queue
 import random
-import threading
 import time
-from collections import deque
+from _queue import Empty, SimpleQueue  # gevent and eventlet put others into `queue`, which only their greenlets can use
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -19,6 +17,7 @@ from typing import Any, NamedTuple
 import httpx2 as httpx
 from confluent_kafka import KafkaError
 
+from footlights.native import Flag, Thread
 from footlights.outcome import LOG
 
 PATH = "/api/analytics/events/track"
@@ -67,13 +66,13 @@ class Poster:
             url + PATH,
             {"authorization": f"Bearer {api_key}", "content-type": "application/json"},
         )
-        self._waiting: deque[Posted] = deque()
-        self._done: queue.SimpleQueue[tuple[Posted, Rejected | None]] = queue.SimpleQueue()
+        self._waiting: SimpleQueue[Posted] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Posted, Rejected | None]] = SimpleQueue()
         self._open = 0
-        self._some, self._stop = threading.Event(), threading.Event()
+        self._stop = Flag()
         self._parts: list[list[Posted]] = []
         self._pause_s, self._said, self._most = LEAST_PAUSE_S, "", MOST_EVENTS
-        threading.Thread(target=self._run, name="footlights-posting", daemon=True).start()
+        Thread(self._run)
 
     def produce(
         self,
@@ -97,8 +96,7 @@ class Poster:
         if self._open >= ROOM:
             raise BufferError
         self._open += 1
-        self._waiting.append(Posted(value, on_delivery))
-        self._some.set()
+        self._waiting.put(Posted(value, on_delivery))
 
     def poll(self, timeout: float) -> int:
         """Call back for what has its answer; waits that many seconds for the first."""
@@ -106,7 +104,7 @@ class Poster:
         while True:
             try:
                 one, error = self._done.get(timeout=timeout) if timeout > 0 else self._done.get_nowait()
-            except queue.Empty:
+            except Empty:
                 return called
             called, timeout = called + 1, 0
             self._open -= 1
@@ -122,7 +120,6 @@ class Poster:
     def purge(self) -> None:
         """End, and forget what has no answer."""
         self._stop.set()
-        self._some.set()
 
     # -- the thread
 
@@ -140,14 +137,13 @@ class Poster:
 
     def _gather(self) -> None:
         """What waits, as much as a request takes. While a request is on its way the next one gathers: no other lingering."""
-        self._some.wait(IDLE_S)
-        self._some.clear()
         size, batch = 0, list[Posted]()
-        while self._waiting and len(batch) < self._most and size < MOST_BYTES:
-            batch.append(self._waiting.popleft())
-            size += len(batch[-1].line)
-        if self._waiting:
-            self._some.set()
+        try:
+            while len(batch) < self._most and size < MOST_BYTES:
+                batch.append(self._waiting.get_nowait() if batch else self._waiting.get(timeout=IDLE_S))
+                size += len(batch[-1].line)
+        except Empty:
+            pass
         if batch:
             self._parts, self._pause_s = [batch], LEAST_PAUSE_S
 

@@ -4,19 +4,19 @@ In: settings. Out: Client, made at its first use.
 Never: two clients in a process.
 """
 
-import threading
 from typing import Any
 
 from footlights.client import Client
 from footlights.integrations.django import conf
+from footlights.processes import ProcessLock
 
-_lock = threading.Lock()
+_lock = ProcessLock()
 _held: list[Client] = []
 
 
 def client() -> Client:
     """The client of this project, for views and tasks too."""
-    with _lock:
+    with _lock.held():
         if not _held:
             _held.append(
                 Client(
