@@ -44,7 +44,7 @@ class Key:
 
 def hash_of(token: str) -> str:
     """Hash of a token; it has 256 random bits, so that a plain one is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class KeyFile:
