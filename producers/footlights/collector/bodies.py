@@ -111,6 +111,8 @@ class _Apart:
 
     def _event(self, start: int) -> tuple[Any, int]:
         """An event and where the comma or the bracket behind it stands."""
+        if self._text[start] in ",]":
+            raise ValueError("nothing between two commas")
         problem = _NO_JSON
         try:
             value, end = self._sound(start)
