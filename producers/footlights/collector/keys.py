@@ -113,7 +113,7 @@ class KeyFile:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Between reading the keys and writing them no other process does; the file itself is replaced, so it cannot be the lock."""
+        """From reading the keys to writing them no other process does; the file itself is replaced, so that it is no lock."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -52,6 +52,11 @@ _CONTEXT: Final = {
 }
 #: Parts of it that say anything for us.
 _TELLING: Final = frozenset({"userAgent", *(part for part, _ in _CONTEXT.values())})
+#: All parts that Segment names. What is not read of them tells of the client, or is the connection's address.
+_PARTS: Final = _TELLING | {
+    "active", "direct", "externalIds", "groupId", "ip", "library", "locale", "network", "page", "referrer", "screen", "sessionId",
+    "timezone", "traits", "userAgentData",
+}  # fmt: skip
 
 
 class Call(NamedTuple):
@@ -201,6 +206,8 @@ def _properties(
     for part in (body, "context"):
         if not isinstance(found := call.get(part), dict) and found is not None:
             rest[part] = found
+    if not _PARTS.issuperset(context):
+        rest["context"] = {n: v for n, v in context.items() if n not in _PARTS and v is not None}
     told = mapping(call.get(body))
     if kind in _PAGES:
         properties, unfit = {**told}, dict[str, Any]()
@@ -211,7 +218,7 @@ def _properties(
             elif properties.get(column) is None:
                 properties[column] = value
         if unfit or not (page is None or isinstance(page, dict)):
-            rest["context"] = {"page": unfit or page}
+            rest["context"] = {**mapping(rest.get("context")), "page": unfit or page}
         if call.get("name") is not None:
             rest["name"] = call["name"]
         return properties
