@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -59,10 +59,7 @@ class Route:
     kind: str | None = None
 
 
-def _segment(event: Mapping[str, Any]) -> Call:
-    return segment.call_of(event, clock_ms)
-
-
+_segment = partial(segment.call_of, moment=clock_ms)
 _SEGMENT = {
     f"/v1/{k}": Route(_segment, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
 }
@@ -204,8 +201,8 @@ class Collector:
             try:
                 told = envelope.around(event) if shared else event
                 call = translate({"type": kind, **told} if kind else told)
-                if not plain:
-                    call = envelope.placed(call, event)
+                if not plain and (envelope.ignored or "sentAt" in told or "sent_at" in told):
+                    call = envelope.placed(call, told)
             except Unreadable as problem:
                 unknown = str(problem) == "unknown type"
                 yield Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))

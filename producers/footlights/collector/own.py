@@ -8,11 +8,13 @@ Never: a column of the envelope that only the platform may set, nor a value that
 from collections.abc import Mapping
 from typing import Any, Final
 
-from footlights.collector.segment import NOTHING, Call, Ids, mapping
-from footlights.foreign import Unreadable, clock_ms, fitted
+from footlights.collector.segment import NOTHING, Call, misfits
+from footlights.foreign import Unreadable, clock_ms, fitted, identifier
 from footlights.records import CONTEXT
 
-_NAMES: Final = ("event_name", "event", "event_type")
+#: Read as they stand; of what remains the second names, times and parts are taken out below, and the rest becomes properties.
+_READ: Final = frozenset({"event_name", "user_id", "anonymous_id", "session_id", "message_id", "sent_at", "properties"})
+_IDS: Final = frozenset({"message_id", "user_id", "anonymous_id", "session_id"})
 _TIMES: Final = ("occurred_at_ms", "occurred_at", "timestamp")
 _MONEY: Final = ("amount_minor", "currency")
 
@@ -25,17 +27,21 @@ def call_of(event: Mapping[str, Any]) -> Call:
     Unreadable
         Without a name, or with a time that is none.
     """
-    rest = {name: value for name, value in event.items() if value is not None}
-    name = next((rest.pop(key) for key in _NAMES if rest.get(key)), None)
+    rest = {n: v for n, v in event.items() if n not in _READ and v is not None}
+    name = event.get("event_name") or rest.pop("event", None) or rest.pop("event_type", None)
     if not isinstance(name, str):
         raise Unreadable("no event_name")
-    rest.pop("sent_at", None)  # of the request, which is judged before
-    told = next((rest.pop(key) for key in _TIMES if key in rest), None)
+    told = None
+    for time in _TIMES:
+        if time in rest:
+            told = rest.pop(time)
+            break
     occurred = None if told is None else clock_ms(told)
-    ids = Ids()
-    own_id, user, anonymous, session = (
-        ids.of(key, rest.pop(key, None)) for key in ("message_id", "user_id", "anonymous_id", "session_id")
-    )
+    user, anonymous = identifier(event.get("user_id")), identifier(event.get("anonymous_id"))
+    own_id, session = identifier(event.get("message_id")), identifier(event.get("session_id"))
+    unfit: list[str] = []
+    if (user, anonymous, own_id, session).count(None) != 4 - len(_IDS & event.keys()):
+        unfit = misfits({n: event[n] for n in sorted(_IDS & event.keys())})
     automatic = rest.get("automatic")
     if isinstance(automatic, bool):
         del rest["automatic"]
@@ -47,9 +53,14 @@ def call_of(event: Mapping[str, Any]) -> Call:
     if isinstance(amount, dict):
         _leave(rest, "amount", {n: v for n, v in amount.items() if n not in _MONEY})
         rest |= {n: amount[n] for n in _MONEY if amount.get(n) is not None}
-    inner = mapping(rest.get("properties"))
-    if inner is not NOTHING:
-        del rest["properties"]
+    inner: Any = event.get("properties")
+    if not isinstance(inner, dict):
+        if inner is not None:
+            rest["properties"] = inner
+        inner = NOTHING
+    if rest:
+        unfit += [f"properties.{n}" for n in rest.keys() & inner.keys() if inner[n] is not None]
+        inner = {**inner, **rest}
     return Call(
         name=name,
         occurred_ms=occurred,
@@ -60,8 +71,8 @@ def call_of(event: Mapping[str, Any]) -> Call:
         session_id=session,
         automatic=automatic is True,
         context=around,
-        properties={**inner, **rest} if rest else inner,
-        ignored=(*ids.unfit, *(f"properties.{n}" for n in rest.keys() & inner.keys() if inner[n] is not None)),
+        properties=inner,
+        ignored=tuple(unfit),
     )
 
 

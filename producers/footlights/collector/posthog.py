@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from footlights.collector.agents import read_agent
-from footlights.collector.segment import Call, Ids, with_rest
-from footlights.foreign import Unreadable, clock_ms
+from footlights.collector.segment import Call, misfits, with_rest
+from footlights.foreign import Unreadable, clock_ms, identifier
 
 _NAMES: Final = {"$pageview": "page_view", "$identify": "profile_updated", "$create_alias": "identity_linked"}
 #: Events that say something of a person, and nothing without one.
 _OF_A_PERSON: Final = frozenset({"$identify", "$create_alias"})
 _FIELDS: Final = {"$current_url": "url", "$pathname": "path", "$referrer": "referrer", "title": "title"}
 _CONTEXT: Final = {"$browser": "browser", "$os": "os", "$device_type": "device", "$app_version": "app_version"}
+#: Properties that are ids.
+_IDS: Final = ("distinct_id", "$anon_distinct_id", "$session_id")
 _AGENTS: Final = ("$raw_user_agent", "$user_agent")
 _TRAITS: Final = ("$set", "$set_once")
 #: What the client says of itself or of the person's connection, and nobody asks for.
@@ -46,15 +48,13 @@ def call_of(event: Mapping[str, Any]) -> Call:
     if properties is not None and not isinstance(properties, dict):
         rest["properties"] = properties
     properties = {n: v for n, v in properties.items() if n not in _DROPPED} if isinstance(properties, dict) else {}
-    ids = Ids()
-    inner = ids.of("properties.distinct_id", properties.pop("distinct_id", None))
-    who = ids.of("distinct_id", event.get("distinct_id")) or inner
+    given = {"distinct_id": event.get("distinct_id"), "uuid": event.get("uuid")}
+    for theirs in _IDS if told != "$create_alias" else (*_IDS, "alias"):
+        given[f"properties.{theirs}"] = properties.pop(theirs, None)
+    who = identifier(given["distinct_id"]) or identifier(given["properties.distinct_id"])
     if who is None and told in _OF_A_PERSON:
         raise Unreadable("no distinct_id")
-    anonymous = ids.of("$anon_distinct_id", properties.pop("$anon_distinct_id", None))
-    if anonymous is None and told == "$create_alias":
-        anonymous = ids.of("alias", properties.pop("alias", None))
-    session = ids.of("$session_id", properties.pop("$session_id", None))
+    anonymous = identifier(given["properties.$anon_distinct_id"]) or identifier(given.get("properties.alias"))
     known = properties.get("$is_identified") is not False and properties.get("$process_person_profile") is not False
     agents = [properties.pop(name) for name in _AGENTS if isinstance(properties.get(name), str)]
     agent = read_agent(next(filter(None, agents), ""))
@@ -75,19 +75,20 @@ def call_of(event: Mapping[str, Any]) -> Call:
             ago = int(offset)
         else:
             rest["offset"] = offset
-    properties = with_rest(properties, rest, ids.unfit)
+    unfit = misfits(given)
+    properties = with_rest(properties, rest, unfit)
     return Call(
         name=_NAMES.get(told, told),
         occurred_ms=occurred,
         original_ms=occurred,
-        original_id=ids.of("uuid", event.get("uuid")),
+        original_id=identifier(given["uuid"]),
         user_id=who if known else None,
         anonymous_id=anonymous if known else who,
-        session_id=session,
+        session_id=identifier(given["properties.$session_id"]),
         automatic=agent.automatic or told == "$create_alias",
         context=context,
         properties=properties,
-        ignored=tuple(ids.unfit),
+        ignored=tuple(unfit),
         ago_ms=ago,
     )
 

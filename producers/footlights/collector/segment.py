@@ -81,20 +81,9 @@ class Call(NamedTuple):
     ago_ms: int | None = None
 
 
-class Ids:
-    """Reads the ids of an event, and knows the names of those that are none: `unfit`."""
-
-    def __init__(self) -> None:
-        self.unfit: list[str] = []
-
-    def of(self, name: str, told: object) -> str | None:
-        """An id; None for none, for a placeholder, and for what cannot be one."""
-        if told is None or told == "":
-            return None
-        found = identifier(told)
-        if found is None:
-            self.unfit.append(name)
-        return found
+def misfits(told: Mapping[str, object]) -> list[str]:
+    """Names of ids that are none: placeholders, and what cannot be one."""
+    return [name for name, one in told.items() if one is not None and one != "" and identifier(one) is None]
 
 
 def with_rest(properties: Mapping[str, Any], rest: Mapping[str, Any], unfit: list[str]) -> Mapping[str, Any]:
@@ -117,24 +106,51 @@ def call_of(call: Mapping[str, Any], moment: Callable[[object], int] = iso_ms) -
         When it lacks what every call needs.
     """
     kind, name = _kind(call)
-    ids, rest = Ids(), dict[str, Any]()
-    user, anonymous = ids.of("userId", call.get("userId")), ids.of("anonymousId", call.get("anonymousId"))
+    rest: dict[str, Any] = {}
+    user_id, anonymous_id, message_id, previous_id = (
+        call.get("userId"),
+        call.get("anonymousId"),
+        call.get("messageId"),
+        None,
+    )
+    user, anonymous, original = identifier(user_id), identifier(anonymous_id), identifier(message_id)
     if kind == "alias" and anonymous is None:
-        anonymous = ids.of("previousId", call.get("previousId"))
+        previous_id = call.get("previousId")
+        anonymous = identifier(previous_id)
     if user is None and anonymous is None and kind in _OF_A_PERSON:
         raise Unreadable("neither userId nor anonymousId")
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
     occurred = None if told is None and sent is None else moment(told if told is not None else sent)
     if not (read := _READ[kind]).issuperset(call):
         rest = {n: v for n, v in call.items() if n not in read and v is not None}
-    context = mapping(call.get("context"))
+    context: Any = call.get("context")
+    if not isinstance(context, dict):
+        if context is not None:
+            rest["context"] = context
+        context = NOTHING
     properties = _properties(kind, call, context, rest)
     session, said = properties.get("session_id"), properties.get("automatic")
     if session is not None or isinstance(said, bool):
         properties = {
             n: v for n, v in properties.items() if n != "session_id" and (n != "automatic" or not isinstance(v, bool))
         }
+    if session is None:
+        session = context.get("sessionId")
+    unfit: list[str] = []
+    if (
+        (user is None and user_id is not None)
+        or (anonymous is None and anonymous_id is not None)
+        or (original is None and message_id is not None)
+        or session is not None
+        or previous_id is not None
+    ):
+        unfit = misfits(
+            {"userId": user_id, "anonymousId": anonymous_id, "messageId": message_id, "previousId": previous_id,
+             "session_id": session}
+        )  # fmt: skip
     around, automatic = (NOTHING, False) if _TELLING.isdisjoint(context) else _around(context, rest)
+    if rest:
+        properties = with_rest(properties, rest, unfit)
     # By place, and past the constructor, which is written in Python: in a third of its time.
     return tuple.__new__(
         Call,
@@ -142,14 +158,14 @@ def call_of(call: Mapping[str, Any], moment: Callable[[object], int] = iso_ms) -
             name,
             occurred,
             occurred if sent is None else moment(sent),
-            ids.of("messageId", call.get("messageId")),
+            original,
             user,
             anonymous,
-            ids.of("session_id", session) or ids.of("context.sessionId", context.get("sessionId")),
+            identifier(session),
             said if isinstance(said, bool) else automatic or kind == "alias",
             around,
-            with_rest(properties, rest, ids.unfit) if rest else properties,
-            tuple(ids.unfit),
+            properties,
+            tuple(unfit) if unfit else (),
             None,
         ),
     )
@@ -203,12 +219,12 @@ def _properties(
 ) -> Mapping[str, Any]:
     """Of a page also what its context says of it, of others what makes them what they are; `rest` gets what is none of that."""
     body = _BODY.get(kind, "properties")
-    for part in (body, "context"):
-        if not isinstance(found := call.get(part), dict) and found is not None:
-            rest[part] = found
+    found = call.get(body)
+    told: Mapping[str, Any] = found if isinstance(found, dict) else NOTHING
+    if found is not told and found is not None:
+        rest[body] = found
     if not _PARTS.issuperset(context):
         rest["context"] = {n: v for n, v in context.items() if n not in _PARTS and v is not None}
-    told = mapping(call.get(body))
     if kind in _PAGES:
         properties, unfit = {**told}, dict[str, Any]()
         page: Any = context.get("page")
