@@ -13,6 +13,8 @@ from typing import Final
 
 from footlights.outcome import Refusal
 
+#: Column of the families that have money: in another form than a code its amount would count in no revenue.
+CURRENCY: Final = "currency"
 #: Codes by their decimals, as ISO 4217 lists them; a test compares them with the published list. Precious metals, funds of
 #: account and codes for tests have no minor unit, so that no amount can be told in one.
 _BY_DECIMALS: Final = {
@@ -65,7 +67,7 @@ def normalised(currency: object) -> str:
     >>> normalised(" usd"), normalised("US$"), normalised("€")
     ('USD', 'USD', 'EUR')
     """
-    if type(currency) is str:
+    if isinstance(currency, str):
         if currency in DECIMALS:
             return currency
         if len(currency) <= _LONGEST and (code := _code(currency)):

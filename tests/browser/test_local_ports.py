@@ -1,4 +1,4 @@
-"""A page on another port of this machine, in headless Chromium, tries everything that a page can send to the store and the registry."""
+"""A page on another port of this machine, in headless Chromium, tries all that a page can send to the store and the registry."""
 
 import http.server
 import threading

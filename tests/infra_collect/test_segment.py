@@ -136,6 +136,7 @@ def test_any_object_is_parsed_or_refused(odd: dict[str, Any], sound: dict[str, A
         except Refused:
             continue
         assert event.name and event.occurred_at_ms
+        assert event.user_id or event.anonymous_id or call.get("type") not in ("identify", "alias")
         json.dumps(dict(event.properties), allow_nan=False)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -20,20 +20,22 @@ import orjson
 
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
-from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, json_of
+from footlights.collector.bodies import JSON_TYPES, LISTS, MAX_BODY_BYTES, MAX_EVENTS, Unfit, json_of, too_many
+from footlights.collector.encodings import decoded
+from footlights.collector.envelope import Envelope, envelope_of
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
-from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
+from footlights.collector.lanes import DROP, OK, RETRY, UNFORESEEN, WARNING, Lanes, Result, unforeseen
 from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, mapping
 from footlights.collector.telemetry import OTHER, Telemetry
-from footlights.foreign import Unreadable, iso_ms
+from footlights.foreign import Unreadable, clock_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
 
 LOG = logging.getLogger("footlights.collector")
-MAX_EVENTS, BODY_WAIT_S = 1_000, 10.0
+BODY_WAIT_S = 10.0
 #: Bodies in memory at once; beyond it requests are told to come back.
 MAX_IN_FLIGHT_BYTES = 64 << 20
 Translate = Callable[[Mapping[str, Any]], Call]
@@ -57,13 +59,14 @@ class Route:
     kind: str | None = None
 
 
+_segment = partial(segment.call_of, moment=clock_ms)
 _SEGMENT = {
-    f"/v1/{k}": Route(segment.call_of, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
+    f"/v1/{k}": Route(_segment, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
 }
 _POSTHOG = ("/batch", "/capture", "/i/v0/e", "/e", "/track")
 ROUTES: dict[str, Route] = {
     **_SEGMENT,
-    **{f"/v1/{k}": Route(segment.call_of, "segment") for k in ("batch", "import")},
+    **{f"/v1/{k}": Route(_segment, "segment") for k in ("batch", "import")},
     **dict.fromkeys(_POSTHOG, Route(posthog.call_of, "posthog")),
     "/api/analytics/events/track": Route(own.call_of, "own"),
 }
@@ -125,7 +128,7 @@ class Collector:
 
     async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
         told = headers.get("content-length", "0")
-        if told.isdigit() and int(told) > MAX_BODY_BYTES:
+        if told.isascii() and told.isdigit() and (len(told) > 18 or int(told) > MAX_BODY_BYTES):
             raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
         if self._in_flight > MAX_IN_FLIGHT_BYTES:
             raise unavailable("too many requests are in progress")
@@ -153,7 +156,7 @@ class Collector:
     async def _take(
         self, scope: Scope, route: Route, headers: Mapping[str, str], value: Any
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-        key = self._key(headers, mapping(value) if isinstance(value, dict) else {})
+        key = self._key(headers, mapping(value))
         try:
             events, single = _events(value, route)
         except Problem as problem:
@@ -163,9 +166,9 @@ class Collector:
         if wait:
             raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
         received = int(time.time() * 1000)
-        sent = _sent(mapping(value) if isinstance(value, dict) else {}, received)
-        around = self._around(scope, headers)
-        results = self._lanes.take(key, self._calls(key, route, events, around), received, sent)
+        envelope = envelope_of(value, scope.get("query_string", b""), received)
+        calls = self._calls(key, route, events, envelope, self._around(scope, headers))
+        results = self._lanes.take(key, calls, received, envelope.clock_ms)
         self.telemetry.events(results)
         statuses = {result.status for result in results}
         if DROP in statuses:
@@ -184,18 +187,28 @@ class Collector:
                 if code in _KEPT:
                     self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
-    def _calls(self, key: Key, route: Route, events: list[Any], around: Mapping[str, str]) -> Iterator[Call | Result]:
+    def _calls(
+        self, key: Key, route: Route, events: list[Any], envelope: Envelope, around: Mapping[str, str]
+    ) -> Iterator[Call | Result]:
         """What the events say, or why they say nothing."""
         translate, kind = route.translate, route.kind
+        shared, plain = route.vendor == "segment" and bool(envelope.context), envelope.sent_ms is not None
         for event in events:
             if not isinstance(event, dict):
-                yield Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
+                unfit = event if isinstance(event, Unfit) else Unfit("SCHEMA_VIOLATION", "an event is a JSON object")
+                yield Result(DROP, code=unfit.code, detail=unfit.detail)
                 continue
             try:
-                call = translate({"type": kind, **event} if kind else event)
+                told = envelope.around(event) if shared else event
+                call = translate({"type": kind, **told} if kind else told)
+                if not plain and (envelope.ignored or "sentAt" in told or "sent_at" in told):
+                    call = envelope.placed(call, told)
             except Unreadable as problem:
                 unknown = str(problem) == "unknown type"
                 yield Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
+                continue
+            except UNFORESEEN as problem:
+                yield unforeseen(problem)
                 continue
             if around:
                 bot = around.get("device") == "bot"
@@ -244,7 +257,7 @@ def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
     """(events of the body, whether the body was one event itself)."""
     events: Any = value if route.vendor != "segment" else None
     if isinstance(value, dict):
-        events = value.get("batch", value.get("events"))
+        events = next((value[name] for name in LISTS if name in value), None)
         if events is None and (route.kind or route.vendor != "segment"):
             return [value], True
     if not isinstance(events, list):
@@ -252,17 +265,8 @@ def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
     if not events:
         raise Problem(400, "EMPTY_BATCH", "the batch is empty")
     if len(events) > MAX_EVENTS:
-        raise Problem(413, "BATCH_TOO_LARGE", f"a batch has at most {MAX_EVENTS} events")
+        raise too_many()
     return events, False
-
-
-def _sent(value: Mapping[str, Any], received: int) -> int:
-    """The client's clock when it sent the request; ours when it does not tell."""
-    told = value.get("sentAt", value.get("sent_at"))
-    try:
-        return iso_ms(told) if told is not None else received
-    except Unreadable:
-        return received
 
 
 def _told(route: Route, results: list[Result], single: bool) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
