@@ -1,4 +1,4 @@
-"""ASGI applications of every ending: time and status are those of the last byte sent, each failure is one crash, each request one record."""
+"""ASGI applications of every ending: time and status are those of the last byte sent; each request is recorded once."""
 
 import asyncio
 import gc

@@ -34,7 +34,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "footlights.integrations.django.middleware.FootlightsMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware",
         ],
-        AUTH_USER_MODEL="django_people.Person", ANALYTICS_RETENTION_DAYS=365, ANALYTICS_BATCH_SIZE=1000, ANALYTICS_SKIP_PATHS=["/internal"],
+        AUTH_USER_MODEL="django_people.Person", ANALYTICS_RETENTION_DAYS=365,
+        ANALYTICS_BATCH_SIZE=1000, ANALYTICS_SKIP_PATHS=["/internal"],
     )  # fmt: skip
     django.setup()
     return folder
@@ -217,10 +218,9 @@ def test_events_of_a_transaction_wait_for_its_commit(client: Recorder) -> None:
         user_logged_in.send(Person, request=None, user=person)
         signals.ticket_purchased.send(None, using="other", hosted_event_id="e1", amount=Money(1, "USD"), quantity=1)
         raise KeyError
-    with transaction.atomic():
-        with pytest.raises(KeyError), transaction.atomic(using="other"):
-            user_logged_in.send(Person, request=None, user=person)
-            raise KeyError
+    with transaction.atomic(), pytest.raises(KeyError), transaction.atomic(using="other"):
+        user_logged_in.send(Person, request=None, user=person)
+        raise KeyError
     assert [name for name, _ in client.events] == ["user_registered"]
     with transaction.atomic(), transaction.atomic(using="other"):
         user_logged_in.send(Person, request=None, user=person)

@@ -177,7 +177,7 @@ def test_a_strict_client_refuses_nothing_into_a_request() -> None:
 def test_hooks_of_crashes_never_raise_and_call_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
     monkeypatch.setattr(sys, "excepthook", lambda *told: called.append(told))
-    monkeypatch.setattr(threading, "excepthook", lambda args: called.append(args))
+    monkeypatch.setattr(threading, "excepthook", called.append)
     crashes.install(Broken())
     sys.excepthook(ValueError, ValueError(), None)
     threading.excepthook(SimpleNamespace(exc_type=ValueError, exc_value=None, exc_traceback=None))  # type: ignore[arg-type]
