@@ -19,7 +19,7 @@ ASSETS: Final = frozenset(
         "woff woff2 ttf ttc otf eot "
         "mp3 mp4 m4a m4v m4s webm weba ogg oga ogv opus flac wav aac mid avi mov mkv wmv flv swf mpg mpeg 3gp "
         "m3u m3u8 mpd ts m2ts cmfv cmfa cmft vtt srt glb gltf "
-        "txt xml xsl pdf",
+        "txt xml pdf",
     )
 )
 #: Files that somebody asks for, which are no page either: archives, programs, documents, feeds, data.

@@ -107,6 +107,7 @@ def quiet(request: Any) -> HttpResponse:
 urlpatterns = [
     path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
     path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing),
-    path("health", quiet), path("static/x", quiet), path("report/<str:kind>/", report), path("register-and-fail/", register_and_fail),
+    path("health", quiet), path("static/x", quiet),
+    path("report/<str:kind>/", report), path("register-and-fail/", register_and_fail),
     path("internal/queue", quiet), path("admin/", admin.site.urls),
 ]  # fmt: skip
