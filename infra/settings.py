@@ -47,6 +47,12 @@ def _flag(text: str) -> bool:
     raise ValueError("write true or false")
 
 
+def _trust(text: str) -> int | str:
+    from footlights.addresses import trust_of
+
+    return trust_of(text)
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if value <= 0:
@@ -148,8 +154,9 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "FOOTLIGHTS_TRUST_FORWARDED",
             False,
-            "whether the collector stands behind a proxy of yours that ends X-Forwarded-For with the browser's address",
-            _flag,
+            "how many proxies of yours stand before the collector (true: one) and add to Forwarded or X-Forwarded-For, or the name "
+            "of the header that one overwrites with the browser's address, e.g. cf-connecting-ip",
+            _trust,
         ),
         Setting("FOOTLIGHTS_FORWARD_POSTHOG", "", "URL of a PostHog that `footlights forward posthog` sends to", _url),
         Setting("FOOTLIGHTS_FORWARD_POSTHOG_KEY", "", "its project key"),

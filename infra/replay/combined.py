@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final
 
 from footlights.collector.agents import read_agent
+from footlights.pages import names_page, page_address
 
 from infra.replay.access import Form, milliseconds, read_access
 from infra.replay.event import Event, Origin, Refused, in_range
@@ -20,16 +21,6 @@ _MONTHS: Final = {name: n for n, name in enumerate(calendar.month_abbr) if name}
 _SEGMENT: Final = re.compile(r"[A-Za-z][A-Za-z_.-]{0,39}")
 _MAX_OPERATIONS: Final = 200
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^/?#]*")
-
-#: Extensions of files that are no page: parts of pages, fonts, media, archives, documents, feeds.
-STATIC: Final = frozenset(
-    re.split(
-        " ",
-        "css js mjs map png jpg jpeg gif ico svg webp avif bmp woff woff2 ttf otf eot mp3 mp4 m4a webm ogg ogv wav avi mov swf "
-        "zip gz tgz bz2 xz 7z rar tar jar war deb rpm exe dmg iso bin apk pdf doc docx xls xlsx ppt pptx csv txt xml rss atom "
-        "json",
-    )
-)
 
 
 class CombinedParser:
@@ -52,6 +43,7 @@ class CombinedParser:
         if not 100 <= status <= 599:
             raise Refused("status outside 100-599")
         method, target = _request(access.request)
+        target = page_address(target)
         path = _path(target)
         agent = read_agent(access.agent or "")
         who = f"{access.address}|{access.agent or ''}"
@@ -72,7 +64,7 @@ class CombinedParser:
 
         seen: dict[str, object] = {"path": path or None, "url": target or None, "status": status}
         if access.referrer and access.referrer != "-":
-            seen["referrer"] = access.referrer
+            seen["referrer"] = page_address(access.referrer)
         timed = {
             "component": "web",
             "operation": self._operation(method, path),
@@ -99,17 +91,14 @@ class CombinedParser:
 
 
 def is_page(method: str, status: int, path: str) -> bool:
-    """Whether a request is a view of a page: GET, answered with 2xx or 3xx, no static file.
+    """Whether a request is a view of a page: GET, answered with 2xx or 3xx, no file and no health check.
 
     Examples
     --------
     >>> is_page("GET", 200, "/events/7"), is_page("GET", 304, "/logo.PNG"), is_page("GET", 404, "/")
     (True, False, False)
     """
-    if method != "GET" or not 200 <= status < 400:
-        return False
-    _, dot, extension = path.rsplit("/", 1)[-1].rpartition(".")
-    return not dot or extension.lower() not in STATIC
+    return method == "GET" and 200 <= status < 400 and names_page(path)
 
 
 def _request(text: str) -> tuple[str, str]:

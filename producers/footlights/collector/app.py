@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import orjson
 
+from footlights.addresses import Trust, client_address
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
 from footlights.collector.bodies import JSON_TYPES, LISTS, MAX_BODY_BYTES, MAX_EVENTS, Unfit, json_of, too_many
@@ -83,7 +84,7 @@ class Collector:
         cities: Cities,
         letters: Letters | None = None,
         *,
-        trust_forwarded: bool = False,
+        trust_forwarded: Trust = 0,
     ) -> None:
         self._letters = letters
         self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
@@ -220,9 +221,7 @@ class Collector:
         """What the connection of a browser says of its user; the address goes no further than this."""
         if "origin" not in headers:
             return {}
-        address = (scope.get("client") or ("",))[0]
-        if self._trust_forwarded and headers.get("x-forwarded-for"):
-            address = headers["x-forwarded-for"].rsplit(",", 1)[-1].strip()
+        address = client_address(scope["headers"], (scope.get("client") or ("",))[0], self._trust_forwarded)
         return {**read_agent(headers.get("user-agent", "")).context, **self._places.of(address)}
 
     def _key(self, headers: Mapping[str, str], value: Mapping[str, Any]) -> Key:
