@@ -72,7 +72,7 @@ class Visit:
         attempt("a request", self._record, status, error, default=None)
 
     def end_apart(self, sent: int | None, error: BaseException | None = None, *, left: bool = False) -> None:
-        """The same where the garbage collector may have called: it does so anywhere, within a call of the client and its lock too."""
+        """The same where the garbage collector may have called, which it does anywhere, within a lock of the client too."""
         with suppress(RuntimeError):  # the interpreter is ending
             _thread.start_new_thread(self.end, (sent, error), {"left": left})
 
