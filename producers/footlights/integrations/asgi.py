@@ -87,7 +87,8 @@ class FootlightsMiddleware:
             left = is_departure(problem, answer.sending, told_gone=answer.gone)
             if not left and answer.status is None and answered_outside(host, scope, visit, problem):
                 raise
-            visit.end(answer.status, problem, left=left)
+            end = visit.end_apart if isinstance(problem, GeneratorExit) else visit.end
+            end(answer.status, problem, left=left)
             raise
         if not visit.ended:  # the server will say that the answer is incomplete, if anybody still waits for it
             left = answer.gone or answer.sending is not None

@@ -24,13 +24,13 @@ class _Pending:
         self._visit, self._problem = visit, problem
         visit.stop()
 
-    def end(self, status: int | None) -> None:
+    def end(self, status: int) -> None:
         """Record it."""
         self._visit.end(status, self._problem, answered=True)
 
     def __del__(self) -> None:
-        if not self._visit.ended:
-            self.end(None)
+        if not self._visit.ended:  # the request is gone, and the handler was not asked
+            self._visit.end_apart(None, self._problem)
 
 
 def answered_outside(host: Any, scope: Any, visit: Visit, problem: BaseException) -> bool:

@@ -5,8 +5,10 @@ Out: an `Exchange` for the recording; what fails after the end, as a crash of it
 Never: an exception of ours in the host.
 """
 
+import _thread
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -68,6 +70,11 @@ class Visit:
         else:
             status = FAILED if sent is None or (error is not None and not answered) else sent
         attempt("a request", self._record, status, error, default=None)
+
+    def end_apart(self, sent: int | None, error: BaseException | None = None, *, left: bool = False) -> None:
+        """The same where the garbage collector may have called, which it does anywhere, within a lock of the client too."""
+        with suppress(RuntimeError):  # the interpreter is ending
+            _thread.start_new_thread(self.end, (sent, error), {"left": left})
 
     def _record(self, status: int, error: BaseException | None) -> None:
         self._exchange = replace(

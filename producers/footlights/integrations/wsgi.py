@@ -125,6 +125,8 @@ class _Answer:
             for piece in self._body:
                 self._head.begun = self._head.begun or bool(piece)  # an empty one sends nothing
                 yield piece
+        except GeneratorExit:  # perhaps the garbage collector's: `close` ends the visit
+            raise
         except BaseException as problem:
             self._visit.end(self._head.sent, problem, left=self._head.is_departure(problem))
             raise

@@ -99,6 +99,8 @@ class _Visit:
     def _read(self, parts: Iterator[Any]) -> Iterator[Any]:
         try:
             yield from parts
+        except GeneratorExit:  # perhaps the garbage collector's: the response's `close` ends the visit
+            raise
         except BaseException as problem:
             self._end(problem)
             raise
@@ -108,6 +110,8 @@ class _Visit:
         try:
             async for part in parts:
                 yield part
+        except GeneratorExit:  # perhaps the garbage collector's: the response's `close` ends the visit
+            raise
         except BaseException as problem:
             self._end(problem)
             raise
