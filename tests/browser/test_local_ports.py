@@ -1,4 +1,4 @@
-"""A page on another port of this machine, in headless Chromium, tries all that a page can send to the store and the registry."""
+"""A page on another port of this machine, in headless Chromium, sends to store and registry whatever a page can send."""
 
 import http.server
 import threading
