@@ -72,13 +72,16 @@ def _wrapped(names: list[str], width: int = 120) -> list[str]:
     return lines
 
 
+#: Asks an engine for its functions: name, name that it is an alias of, category.
+FUNCTIONS_SQL = "SELECT name, alias_to, categories FROM system.functions WHERE origin = 'System' ORDER BY name"
+
+
 def of_engine() -> list[tuple[str, str, str]]:
-    """The functions of the installed engine: (name, name that it is an alias of, category)."""
+    """The functions of the installed engine, asked in this process, which must have no other."""
     import chdb
 
     ask: Callable[[str, str], object] = chdb.query
-    text = ask("SELECT name, alias_to, categories FROM system.functions WHERE origin = 'System' ORDER BY name", "TSV")
-    return [(n, a, c) for n, a, c in (line.split("\t") for line in str(text).splitlines())]
+    return [(n, a, c) for n, a, c in (line.split("\t") for line in str(ask(FUNCTIONS_SQL, "TSV")).splitlines())]
 
 
 if __name__ == "__main__":

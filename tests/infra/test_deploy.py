@@ -4,17 +4,16 @@ In: infra/deploy. Out: what is wrong. Never: a YAML library: the files keep to a
 """
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import chdb
 import pytest
 from typer.main import get_command
 
 from infra.cli.main import app
 from infra.settings import SETTINGS, load
+from tests.schemas.engine import Engine
 
 DEPLOY = Path(__file__).parents[2] / "infra" / "deploy"
 YAML = sorted(DEPLOY.rglob("*.yaml"))
@@ -132,7 +131,7 @@ def test_nothing_secret_and_no_key_lies_in_the_files() -> None:
             assert value.startswith("${"), (file, value)
 
 
-def test_the_readers_profile_reads_only_and_no_query_widens_a_limit() -> None:
+def test_the_readers_profile_reads_only_and_no_query_widens_a_limit(engine: Engine) -> None:
     tree = ElementTree.parse(DEPLOY / "clickhouse" / "reader.xml")
     assert [q.text.split()[1] for q in tree.iterfind("users/reader/grants/query") if q.text] == ["SELECT,", "SELECT"]
     profile = tree.find("profiles/reader")
@@ -145,10 +144,5 @@ def test_the_readers_profile_reads_only_and_no_query_widens_a_limit() -> None:
         if constraint.find("const") is None:
             # 0 means no limit, so that a bound above without one below would be none.
             assert constraint.findtext("max") == limits[name] and int(constraint.findtext("min") or 0) > 0, name
-    known = set(_ask_engine("SELECT name FROM system.settings", "TSV").split())
+    known = {name for (name,) in engine.rows("SELECT name FROM system.settings")}
     assert set(limits) <= known, set(limits) - known
-
-
-def _ask_engine(sql: str, form: str) -> str:
-    ask: Callable[[str, str], object] = chdb.query
-    return str(ask(sql, form))

@@ -5,20 +5,19 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import chdb
 import pytest
 import requests
 
 from infra.embedded import reader_functions
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.reader_tree import SOURCES, check_function
+from tests.schemas.engine import Engine
 
 pytestmark = pytest.mark.clickhouse
-_engine: Callable[[str, str], object] = chdb.query
 CANARY = "canary-5b1d"
 #: A function under another name is every time the same trick: here it stands for each place where an expression may stand.
 PLACES = [
@@ -205,15 +204,15 @@ def test_what_analysts_and_their_tools_ask_is_answered(clickhouse_url: str, sql:
     assert answer.status_code == 200, answer.text[:500]
 
 
-def test_the_list_of_functions_is_that_of_the_engine() -> None:
+def test_the_list_of_functions_is_that_of_the_engine(engine: Engine) -> None:
     written = Path(reader_functions.__file__).with_suffix(".txt").read_text()
-    assert written == reader_functions.reviewed(reader_functions.of_engine()), (
+    assert written == reader_functions.reviewed(engine.rows(reader_functions.FUNCTIONS_SQL)), (
         "the engine has other functions: look at them, then run `python -m infra.embedded.reader_functions --write`"
     )
 
 
-def test_every_function_and_kind_that_is_left_out_exists() -> None:
-    rows = reader_functions.of_engine()
+def test_every_function_and_kind_that_is_left_out_exists(engine: Engine) -> None:
+    rows = engine.rows(reader_functions.FUNCTIONS_SQL)
     assert set(reader_functions.KINDS_LEFT_OUT) <= {kind for *_, kind in rows}
     left_out = {name for names in reader_functions.LEFT_OUT.values() for name in names.split()}
     assert left_out <= {name for name, *_ in rows}
@@ -228,12 +227,12 @@ def test_a_function_that_nobody_looked_at_is_refused(name: str) -> None:
         check_function(name)
 
 
-def test_combinators_are_those_of_the_engine() -> None:
-    for name in str(_engine("SELECT name FROM system.aggregate_function_combinators", "TSV")).split():
+def test_combinators_are_those_of_the_engine(engine: Engine) -> None:
+    for (name,) in engine.rows("SELECT name FROM system.aggregate_function_combinators"):
         check_function(f"sum{name}")
     check_function("quantilesTDigestArrayIfOrNullState")
 
 
-def test_sources_are_those_of_the_engine_without_the_ones_that_reach_out() -> None:
-    engine = set(str(_engine("SELECT lower(name) FROM system.table_functions", "TSV")).split())
-    assert engine >= SOURCES and not {"file", "url", "s3", "remote", "python", "executable", "loop", "eval"} & SOURCES
+def test_sources_are_those_of_the_engine_without_the_ones_that_reach_out(engine: Engine) -> None:
+    theirs = {name for (name,) in engine.rows("SELECT lower(name) FROM system.table_functions")}
+    assert theirs >= SOURCES and not {"file", "url", "s3", "remote", "python", "executable", "loop", "eval"} & SOURCES
