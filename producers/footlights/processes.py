@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from footlights.native import Held, allocate_lock
 
+try:
+    import ctypes  # here: an import that a thread has begun is held for ever in a child forked meanwhile
+except ImportError:  # a Python without it
+    ctypes = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from _thread import LockType
 
@@ -41,11 +46,8 @@ def keep(what: object) -> None:
     if what is None:
         return
     _kept.append(what)
-    try:
-        import ctypes
-    except ImportError:  # a Python without it: the list alone
-        return
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(what))
+    if ctypes is not None:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(what))
 
 
 def at_end_of_child(work: Callable[[], object]) -> None:

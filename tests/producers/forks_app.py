@@ -18,6 +18,7 @@ from pathlib import Path
 from footlights import Client
 from footlights.client import _CHANGING
 from footlights.native import Held
+from footlights.spool import META
 from footlights.wires import KafkaWire
 
 CHILDREN, EACH, BUSY = 6, 60, 3
@@ -108,6 +109,11 @@ def twice() -> bool:
     return True
 
 
+def alone() -> bool:
+    """Whether the children have sent all of theirs before they ended: no folder but this process's own is in the spool."""
+    return len([*Path(sys.argv[4]).rglob(META)]) == 1
+
+
 def processes(method: str) -> bool:
     """Children of `multiprocessing`."""
     held = multiprocessing.get_context(method)
@@ -116,13 +122,14 @@ def processes(method: str) -> bool:
         one.start()
     for one in children:
         one.join()
-    return not any(one.exitcode for one in children)
+    return not any(one.exitcode for one in children) and alone()
 
 
 def executor(method: str) -> bool:
     """Children of a pool."""
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(method)) as pool:
-        return all(pool.map(work, range(CHILDREN)))
+        well = all(pool.map(work, range(CHILDREN)))
+    return well and alone()
 
 
 def terminated() -> bool:

@@ -1,6 +1,6 @@
 """A service of greenlets: `… greenlets_app LIBRARY ORDER KAFKA REGISTRY FOLDER [COLLECTOR]`.
 
-In: gevent or eventlet; `early` or `late`: whether it replaces the standard library before footlights comes, or after; addresses.
+In: gevent or eventlet; `early` or `late`, when it replaces the standard library: before or after the import; addresses.
 Out: JSON: milliseconds by which a greenlet that sleeps for one, again and again, woke late; how long calls took; what is left.
 Never: a thread of the host's own.
 """

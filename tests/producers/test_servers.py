@@ -108,7 +108,10 @@ def test_each_worker_is_a_producer_of_its_own(
         count = len(taken) + len(told_before)
         found = arrived(platform[0], source, count)  # while the server runs
     assert {one["status"] for one in answers} == {"spooled"}
-    assert len({one["pid"] for one in answers}) == 2, "one worker did it all"
+    # What follows the millisecond, which lets workers go unseen that draw the same ids at different times.
+    drawn = [{one["id"][14:] for one in answers if one["pid"] == pid} for pid in {one["pid"] for one in answers}]
+    assert len(drawn) == 2, "one worker did it all"
+    assert not drawn[0] & drawn[1]
     assert all(len(answer["before"]) == before for answer in answers)
     ids = [one.record["message_id"] for one in found]
     assert sorted(ids) == sorted({*taken, *told_before}) and len(ids) == count
