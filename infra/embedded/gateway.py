@@ -7,6 +7,7 @@ Never: a second owner of the directory.
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     except DirectoryInUse as error:
         print(error, file=sys.stderr)
         return 1
+    # The engine takes a file for a table when no table has the name; here no relative name is one.
+    os.chdir(engine.nowhere)
     try:
         web.run_app(
             make_app(engine),

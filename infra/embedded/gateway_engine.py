@@ -19,8 +19,9 @@ from typing import Any
 import chdb
 
 from infra.embedded.gateway_errors import GatewayError
-from infra.embedded.gateway_reader import LIMITS, ReaderGate, check_settings
+from infra.embedded.gateway_reader import LIMITS, check_settings
 from infra.embedded.gateway_statement import Statement, quote
+from infra.embedded.reader_gate import ReaderGate
 
 READER = "reader"
 USERS = ("default", READER)
@@ -60,8 +61,10 @@ class Engine:
         self.incoming = self.folder / "incoming"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _own(self.folder / "lock")
-        shutil.rmtree(self.incoming, ignore_errors=True)
-        self.incoming.mkdir()
+        self.nowhere = self.folder / "nowhere"
+        for passing in (self.incoming, self.nowhere):
+            shutil.rmtree(passing, ignore_errors=True)
+            passing.mkdir()
         config = self.folder / "config.xml"
         config.write_text(_config(max_memory))
         self._address = f"{self.folder / 'engine'}?config-file={config}"
@@ -70,7 +73,7 @@ class Engine:
         self._sessions: OrderedDict[tuple[str, str], tuple[Any, threading.Lock]] = OrderedDict()
         self._sessions_lock = threading.Lock()
         self.timezone = self._ask("SELECT timezone()")
-        names = self._ask("SELECT name FROM system.table_functions").split("\n")
+        names = self._ask("SELECT name FROM system.functions").split("\n")
         self._gate = ReaderGate(names, self._classify, self._ask)
 
     def close(self) -> None:
@@ -87,11 +90,12 @@ class Engine:
         """Give a handle on which the statement's database, settings and limits hold, for its time only."""
         if statement.user == READER:
             check_settings(statement.settings)
-            self._gate.check(statement.sql, statement.parameters)
         if not statement.session or statement.user == READER:
             handle = _connect(self._address)
             try:
                 _prepare(handle, statement)
+                if statement.user == READER:
+                    self._judge(handle, statement)
                 yield handle
             finally:
                 handle.close()
@@ -130,13 +134,25 @@ class Engine:
                         break
             return self._sessions[user, name]
 
+    def _judge(self, handle: Any, statement: Statement) -> None:
+        self._gate.check(
+            statement.sql,
+            statement.parameters,
+            database=statement.database or "default",
+            analyse=lambda sql, parameters: _text(handle, sql, parameters),
+        )
+
     def _ask(self, sql: str, parameters: dict[str, str] | None = None) -> str:
         with self._keeper_lock:
-            return bytes(self._keeper.query(sql, "TSVRaw", params=parameters or {}).bytes() or b"").decode().strip()
+            return _text(self._keeper, sql, parameters or {})
 
     def _classify(self, sql: str) -> Any:
         with self._keeper_lock:
             return self._keeper._conn.classify_query(sql)
+
+
+def _text(handle: Any, sql: str, parameters: dict[str, str]) -> str:
+    return bytes(handle.query(sql, "TSVRaw", params=parameters).bytes() or b"").decode(errors="replace").strip()
 
 
 def executable(sql: str) -> str:
