@@ -95,6 +95,6 @@ def _unpacked(block: bytes, method: int, plain: int) -> bytes:
 
 
 def _checksum(body: bytes) -> bytes:
-    value = CityHash128(body)
+    value = int(CityHash128(body))
     # The upper half comes first.
     return struct.pack("<QQ", value >> 64, value & 0xFFFFFFFFFFFFFFFF)

@@ -112,7 +112,7 @@ def _width(name: str, inside: str) -> int:
     if name == "FixedString":
         return int(inside)
     if name == "Decimal":
-        digits = int(inside.split(",")[0])
+        digits = int(inside.split(",", maxsplit=1)[0])
         return next(width for most, width in _DECIMALS if digits <= most)
     if name.startswith("Interval"):
         return 8
