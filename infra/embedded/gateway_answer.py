@@ -49,14 +49,22 @@ class _Response(web.StreamResponse):
         await self._payload_writer.write_headers(self._lines[-1], self._headers)
 
 
-def failure(error: BaseException, headers: Mapping[str, str]) -> web.Response:
-    """Return the answer to a request that failed before it ran."""
+def failure(error: BaseException, headers: Mapping[str, str], encoding: str | None = None) -> web.Response:
+    """Return the answer to a request that failed before its first block, in the encoding that the client asked for."""
     code, status, text = describe(error)
-    return web.Response(
-        status=status,
-        text=text + "\n",
-        headers={**headers, "Content-Type": _TEXT, "X-ClickHouse-Exception-Code": str(code)},
-    )
+    pack = deflater(encoding)
+    body = pack.feed(f"{text}\n".encode()) + pack.finish()
+    own = {"Content-Type": _TEXT, "X-ClickHouse-Exception-Code": str(code)}
+    if encoding:
+        own["Content-Encoding"] = encoding
+    return web.Response(status=status, body=body, headers={**headers, **own})
+
+
+def asked_encoding(request: web.Request, options: Options) -> str | None:
+    """Return the content encoding for an answer; compression is something that a client asks for."""
+    if not options.flag("enable_http_compression"):
+        return None
+    return accepted_encoding(request.headers.get("Accept-Encoding", ""))
 
 
 async def send(
@@ -74,7 +82,7 @@ async def send(
         raise
     except Exception as error:  # whatever the engine raised is the client's to know
         if not response.started:
-            return failure(error, headers)
+            return failure(error, headers, asked_encoding(request, options))
         return await _late_failure(request, response, error, headers)
     if isinstance(head, Head):
         headers["X-ClickHouse-Summary"] = head.summary
@@ -91,11 +99,8 @@ async def send(
 
 
 def _pack(request: web.Request, options: Options, headers: dict[str, str]) -> Deflater:
-    """Return what compresses the answer; the client asked for it."""
-    encoding = None
-    if options.flag("enable_http_compression"):
-        headers["Vary"] = "Accept-Encoding"
-        encoding = accepted_encoding(request.headers.get("Accept-Encoding", ""))
+    """Return what compresses the answer."""
+    encoding = asked_encoding(request, options)
     if encoding:
         headers["Content-Encoding"] = encoding
     outer = deflater(encoding)
@@ -112,8 +117,7 @@ async def _write(response: web.StreamResponse, pack: Deflater, answer: Answer, i
         raise
     except Exception as error:  # as above; the status is sent already
         await response.write(pack.feed(_in_band(error, tag)))
-    if rest := pack.finish():
-        await response.write(rest)
+    await response.write(pack.finish())
     await response.write_eof()
 
 

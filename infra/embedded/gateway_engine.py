@@ -97,8 +97,7 @@ class Engine:
             return
         handle = _connect(self._address)
         try:
-            _prepare(handle, statement)
-            _set(handle, self._settings(handle, statement))
+            _prepare(handle, statement, self._settings(handle, statement))
             if statement.user == READER:
                 self._judge(handle, statement)
             yield handle
@@ -127,8 +126,7 @@ class Engine:
             before = _values(handle, settings)
             database = _text(handle, "SELECT currentDatabase()", {})
             try:
-                _prepare(handle, statement)
-                _set(handle, settings)
+                _prepare(handle, statement, settings)
                 yield handle
             finally:
                 _set(handle, before)
@@ -171,19 +169,20 @@ def _text(handle: Any, sql: str, parameters: dict[str, str]) -> str:
     )
 
 
-def _prepare(handle: Any, statement: Statement) -> None:
-    """Take the statement's database and make its tables; before any limit is set."""
+def _prepare(handle: Any, statement: Statement, settings: Mapping[str, str]) -> None:
+    """Take the statement's database and settings, and make its tables; `readonly` comes last: after it nothing can be set."""
     if statement.database:
         handle.query(f"USE `{statement.database.replace('`', '')}`")
+    _set(handle, {name: value for name, value in settings.items() if name != READONLY})
     for table in statement.external:
         table.create(handle)
+    if READONLY in settings:
+        _set(handle, {READONLY: settings[READONLY]})
 
 
 def _set(handle: Any, settings: Mapping[str, str]) -> None:
-    """Set settings, `readonly` last: after it nothing can be set."""
-    ordered = sorted(settings.items(), key=lambda item: item[0] == READONLY)
-    if ordered:
-        handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in ordered))
+    if settings:
+        handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
 
 
 def _values(handle: Any, settings: Mapping[str, str]) -> dict[str, str]:
@@ -228,7 +227,7 @@ def _config(max_memory: int) -> str:
   <query_log>
     <database>system</database>
     <table>query_log</table>
-    <flush_interval_milliseconds>2000</flush_interval_milliseconds>
+    <flush_interval_milliseconds>1000</flush_interval_milliseconds>
     <ttl>event_date + INTERVAL 2 DAY DELETE</ttl>
   </query_log>
 </clickhouse>

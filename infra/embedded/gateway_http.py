@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from infra.embedded.gateway_answer import failure, send
+from infra.embedded.gateway_answer import asked_encoding, failure, send
 from infra.embedded.gateway_engine import USERS, Engine
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.gateway_formats import gives_rows
@@ -86,11 +86,14 @@ async def _root(request: web.Request) -> web.StreamResponse:
             request, options, user=_user(request, options), query_id=query_id, folder=engine.incoming
         )
     except (GatewayError, OSError) as error:
-        return failure(error, headers)
+        return failure(error, headers, asked_encoding(request, options))
     answer = Answer(asyncio.get_running_loop())
     try:
         request.app[THREADS][statement.user].submit(run, engine, statement, answer)
         return await send(request, options, answer, headers, engine.content_types)
+    except ConnectionError as error:
+        # The client is gone: nobody reads this, and it is no fault to log.
+        return failure(error, headers)
     finally:
         answer.abandon()
         # A reading statement whose client is gone only costs; a writing one runs on, since its sender may retry.

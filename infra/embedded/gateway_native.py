@@ -50,10 +50,10 @@ class NativeVersion:
         cursor = Cursor(blocks)
         while cursor.at < len(blocks):
             out += head
-            self._block(cursor, out)
+            self._block(cursor, out, last=single)
         return bytes(out)
 
-    def _block(self, cursor: Cursor, out: bytearray) -> None:
+    def _block(self, cursor: Cursor, out: bytearray, *, last: bool) -> None:
         start = cursor.at
         columns, rows = cursor.varint(), cursor.varint()
         out += cursor.data[start : cursor.at]
@@ -67,7 +67,10 @@ class NativeVersion:
             if self._version >= _MARKED:
                 out.append(0)
             start = cursor.at
-            pass_column(cursor, kind.decode(), rows)
+            if last and index == columns - 1:
+                cursor.at = len(cursor.data)
+            else:
+                pass_column(cursor, kind.decode(), rows)
             out += memoryview(cursor.data)[start : cursor.at]
 
 

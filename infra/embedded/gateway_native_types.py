@@ -116,6 +116,10 @@ def _width(name: str, inside: str) -> int:
         return next(width for most, width in _DECIMALS if digits <= most)
     if name.startswith("Interval"):
         return 8
+    if name == "QBit":
+        # Each bit of the elements lies apart, as a text of one bit for each element.
+        element, elements = list(split_types(inside))[:2]
+        return _WIDTHS[element] * 8 * ((int(elements) + 7) // 8)
     return _WIDTHS.get(name, 0)
 
 

@@ -20,7 +20,7 @@ DEFAULT_TIMEOUT_S = 60
 MAX_TIMEOUT_S = 3600
 _SESSIONS = 256
 # A client that broke off its last statement may send the next before the engine has let go of that one.
-_GRACE_S = 1.0
+_GRACE_S = 0.3
 
 
 @dataclass

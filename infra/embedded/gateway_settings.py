@@ -31,7 +31,7 @@ _HARMLESS = re.compile(
     r"|allow|cast|compile|count_distinct|distributed|enable|force|group_by|join|merge_tree|optimize|parallel_replicas|prefer"
     r"|preferred|query_plan|analyzer|short_circuit|totals|transform|use|aggregate_functions|formatdatetime|parsedatetime|min"
     # What concerns the way to the server, or changes of data, which the reader makes none of.
-    r"|http|network|receive|send|connect|cancel_http|log|alter|mutations|lightweight|database_replicated|deduplicate)_\w+"
+    r"|http|network|receive|send|connect|cancel_http|log|alter|mutations|lightweight|database_replicated|deduplicate)(?:_\w+)?"
     r"|\w+_(?:overflow_mode|default_mode|timeout(?:_ms|_sec)?)"
     r"|session_timezone|extremes|final|limit|offset|priority|select_sequential_consistency|stream_flush_interval_ms"
     r"|exact_rows_before_limit|rows_before_aggregation|do_not_merge_across_partitions_select_final|precise_float_parsing"

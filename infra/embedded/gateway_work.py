@@ -20,6 +20,8 @@ from infra.embedded.gateway_native import NativeVersion
 from infra.embedded.gateway_statement import Statement, encoded
 
 _BLOCKS = 16
+# Rows that are there wait for more no longer than this.
+_HOLD_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def _run_on(handle: Any, statement: Statement, answer: Answer) -> None:
     name = named[0] if named else statement.default_format
     sql, started = encoded(executable(statement.sql)), time.perf_counter_ns()
     native = _native_version(handle, statement, named[1] if named else statement.sql) if name == "Native" else None
-    if rows and not statement.wait_end and streams(name, statement.sql, statement.settings):
+    if rows and streams(name, statement.sql, statement.settings):
         blocks = _stream(handle, sql, name, statement.parameters)
         if blocks is not None and _send_blocks(blocks, name, native, statement, answer):
             return
@@ -146,10 +148,11 @@ def _native_version(handle: Any, statement: Statement, sql: str) -> NativeVersio
 def _send_blocks(blocks: Any, name: str, native: NativeVersion | None, statement: Statement, answer: Answer) -> bool:
     """Send a stream; False when nothing was sent because there is no row and the format has a head all the same.
 
-    As on a server, the first `buffer_size` bytes wait: a statement that fails before has its error's status, and the summary
-    of a short answer is whole.
+    As on a server, the first `buffer_size` bytes wait, with `wait_end_of_query` all: a statement that fails before has its
+    error's status, and the summary of a short answer is whole.
     """
     counts, held, size, sent = _Counts(), list[bytes](), 0, False
+    until = time.monotonic() + _HOLD_S
     for index, block in enumerate(blocks):
         counts.add(block)
         data = bytes(block.bytes() or b"")
@@ -159,7 +162,7 @@ def _send_blocks(blocks: Any, name: str, native: NativeVersion | None, statement
             data = without_head(name, data)
         held.append(data)
         size += len(data)
-        if sent or size > statement.buffer_bytes:
+        if sent or (not statement.wait_end and (size > statement.buffer_bytes or time.monotonic() > until)):
             if not sent:
                 answer.put(Head(name, counts.header()))
                 sent = True

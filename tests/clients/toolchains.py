@@ -53,3 +53,8 @@ def npm_install(folder: Path) -> None:
     lock, mark = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
     if not mark.exists() or mark.stat().st_mtime < lock.stat().st_mtime:
         run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], folder=folder, timeout_s=BUILD_S)
+
+
+def uv() -> str:
+    """Return the path of uv, which `uv run` tells."""
+    return os.environ.get("UV") or shutil.which("uv") or str(Path(__file__).parents[2] / ".tools" / "bin" / "uv")
