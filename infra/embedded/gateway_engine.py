@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import chdb
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.gateway_identity import ID
 from infra.embedded.gateway_sessions import Sessions
-from infra.embedded.gateway_settings import READONLY, SERVER_DEFAULTS, bounded, check_names
+from infra.embedded.gateway_settings import READONLY, SERVER_DEFAULTS, bounded, check_names, explaining
 from infra.embedded.gateway_statement import Statement, encoded, quote
 from infra.embedded.reader_gate import ReaderGate
 
@@ -95,14 +96,12 @@ class Engine:
             with self._within_session(statement, statement.session) as handle:
                 yield handle
             return
-        handle = _connect(self._address)
-        try:
-            _prepare(handle, statement, self._settings(handle, statement))
-            if statement.user == READER:
+        if statement.user == READER:
+            # On a handle of its own: a limit that the client narrowed must not shorten what the gate looks at.
+            with self._opened(replace(statement, settings=explaining(statement.settings))) as handle:
                 self._judge(handle, statement)
+        with self._opened(statement) as handle:
             yield handle
-        finally:
-            handle.close()
 
     def kill(self, query_id: str) -> None:
         """Stop the statement of that id, if it still runs."""
@@ -111,6 +110,15 @@ class Engine:
     def kill_all(self) -> None:
         """Stop every client's statement; an unfinished insert is as one that never came."""
         self._ask(f"KILL QUERY WHERE {ID} != '' ASYNC")
+
+    @contextmanager
+    def _opened(self, statement: Statement) -> Iterator[Any]:
+        handle = _connect(self._address)
+        try:
+            _prepare(handle, statement, self._settings(handle, statement))
+            yield handle
+        finally:
+            handle.close()
 
     @contextmanager
     def _within_session(self, statement: Statement, name: str) -> Iterator[Any]:

@@ -72,7 +72,7 @@ async def _ok(_: web.Request) -> web.Response:
 
 
 async def _root(request: web.Request) -> web.StreamResponse:
-    if request.method in {"GET", "HEAD"} and not request.query_string:
+    if request.method in {"GET", "HEAD"} and not request.raw_path.partition("?")[2]:
         return await _ok(request)
     engine, options = request.app[ENGINE], Options(request)
     query_id = options.take("query_id") or str(uuid.uuid4())

@@ -39,6 +39,11 @@ _HARMLESS = re.compile(
     r"|low_cardinality_allow_in_native_format|interactive_delay|add_http_cors_header|union_default_mode|poll_interval"
 )
 
+# What shortens an answer, or changes how it is written: an explanation of a statement must come whole and in its own form.
+_SHAPES = re.compile(
+    r"max_\w+|\w+_overflow_mode|output_format\w*|format_\w+|date_time_\w+|bool_\w+|limit|offset|extremes|final"
+)
+
 
 def check_names(settings: Mapping[str, str]) -> None:
     """Raise GatewayError for what cannot be the name of a setting."""
@@ -74,6 +79,11 @@ def bounded(settings: Mapping[str, str], default: Callable[[str], str]) -> dict[
             taken[name] = value
     missing = {name: f"{limit:.0f}" for name, limit in LIMITS.items() if name not in taken}
     return {**taken, **missing, READONLY: "1"}
+
+
+def explaining(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings under which the reader's statement is explained before it runs: none shortens the explanation."""
+    return {name: value for name, value in settings.items() if not _SHAPES.fullmatch(name)}
 
 
 def _least(name: str, value: str, limit: float) -> str:
