@@ -82,7 +82,7 @@ def _unpacked(block: bytes, method: int, plain: int) -> bytes:
             case 0x82:  # LZ4
                 out = bytes(lz4.block.decompress(data, uncompressed_size=plain))
             case 0x90:  # ZSTD
-                out = zstandard.ZstdDecompressor().decompress(data, max_output_size=plain)
+                out = bytes(zstandard.ZstdDecompressor().decompress(data, max_output_size=plain))
             case 0x02:  # not packed
                 out = data
             case _:

@@ -166,11 +166,11 @@ def _statement(
     options: Options, sql: str, data: Path | None, files: Mapping[str, Path], *, user: str, query_id: str
 ) -> Statement:
     values = {name: value for name, value in options.values.items() if not describes(name, files)}
+    for name, value in values.items():
+        if name != "query" and any("\ud800" <= letter <= "\udfff" for letter in name + value):
+            raise GatewayError(36, "BAD_ARGUMENTS", f"The value of {name!a} is not UTF-8.")
     settings = {n: v for n, v in values.items() if n not in _TRANSPORT and not n.startswith("param_")}
     parameters = {n.removeprefix("param_"): v for n, v in values.items() if n.startswith("param_")}
-    for name, value in {**settings, **parameters}.items():
-        if any("\ud800" <= letter <= "\udfff" for letter in name + value):
-            raise GatewayError(36, "BAD_ARGUMENTS", f"The value of {name!a} is not UTF-8.")
     return Statement(
         sql=sql,
         data=data,

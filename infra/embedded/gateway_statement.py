@@ -63,7 +63,7 @@ class BodySplitter:
 
     def __init__(self, query: str, folder: Path) -> None:
         self._folder = folder
-        self._query = query.encode()
+        self._query = encoded(query)
         self._head = bytearray(self._query + b"\n" if self._query else b"")
         self._match: re.Match[bytes] | None = None
         self._file: BinaryIO | None = None
