@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from footlights import Pseudonymiser, SubjectIds
 
 
+STORE_PASSWORD = "clickhouse.password"
+
+
 class BadSetting(ValueError):
     """A setting that does not exist or cannot be read; the message says what to write instead."""
 
@@ -118,7 +121,11 @@ SETTINGS: dict[str, Setting] = {
         Setting("FOOTLIGHTS_SCHEMA_REGISTRY", "", "URL of the schema registry; empty starts the embedded one", _url),
         Setting("FOOTLIGHTS_CLICKHOUSE", "", "URL of ClickHouse's HTTP port; empty starts the embedded engine", _url),
         Setting("FOOTLIGHTS_CLICKHOUSE_USER", "default", "user that creates tables and inserts"),
-        Setting("FOOTLIGHTS_CLICKHOUSE_PASSWORD", "", "password of that user"),
+        Setting(
+            "FOOTLIGHTS_CLICKHOUSE_PASSWORD",
+            "",
+            "password of that user; default: of the embedded store, one made for this data folder",
+        ),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER", "reader", "user of analysts' queries"),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD", "", "password of the reader"),
         Setting("FOOTLIGHTS_WORKERS", 2, "stream workers that `up` starts", _count),
@@ -269,20 +276,39 @@ class Settings:
         """File of the API keys."""
         return Path(self["FOOTLIGHTS_KEYS_FILE"] or self.data_dir / "keys.json").expanduser()
 
+    def store_password_file(self) -> Path:
+        """File of the embedded store's password, made for the data folder."""
+        return self.data_dir / "keys" / STORE_PASSWORD
+
+    def store_password(self) -> str:
+        """Password of the user that writes: as set, else the embedded store's own."""
+        given = str(self["FOOTLIGHTS_CLICKHOUSE_PASSWORD"])
+        return given if given or self["FOOTLIGHTS_CLICKHOUSE"] else self._kept(STORE_PASSWORD)
+
     def _kept(self, name: str) -> str:
-        file = self.data_dir / "keys" / name
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = file.with_name(f".{name}.{os.getpid()}")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-                out.write(secrets.token_hex(32))
-            try:
-                os.link(fresh, file)  # of two processes that start at once, one key wins
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return file.read_text().strip()
+        return kept_secret(self.data_dir / "keys" / name)
+
+
+def kept_secret(file: Path) -> str:
+    """Return the secret in the file, made at the first call, for its owner's eyes only.
+
+    Raises
+    ------
+    OSError
+        When the file can neither be read nor written.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(secrets.token_hex(32))
+        try:
+            os.link(fresh, file)  # of two processes that start at once, one secret wins
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return file.read_text().strip()
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -68,7 +68,7 @@ class BlockUnpacker:
 
 
 def _packed(piece: bytes) -> bytes:
-    packed = lz4.block.compress(piece, store_size=False)
+    packed = bytes(lz4.block.compress(piece, store_size=False))
     body = _HEAD.pack(_LZ4, len(packed) + _HEAD.size, len(piece)) + packed
     return _checksum(body) + body
 

@@ -23,10 +23,9 @@ from infra.embedded.gateway_identity import ID
 from infra.embedded.gateway_sessions import Sessions
 from infra.embedded.gateway_settings import READONLY, SERVER_DEFAULTS, bounded, check_names, explaining
 from infra.embedded.gateway_statement import Statement, encoded, quote
+from infra.embedded.gateway_users import READER
 from infra.embedded.reader_gate import ReaderGate
 
-READER = "reader"
-USERS = ("default", READER)
 #: Two distributions bring the module `chdb`, one with types and one without; which one stays depends on the order of installation.
 _connect: Callable[[str], Any] = chdb.connect
 _OWNER_WAIT_S = 2.0
@@ -89,6 +88,8 @@ class Engine:
         GatewayError
             For what the user may not do, and for a session that is locked or not there.
         """
+        if statement.reading:
+            self._only_reads(statement.sql)
         check_names(statement.settings)
         if statement.roles:
             raise GatewayError(511, "UNKNOWN_ROLE", f"There is no role `{statement.roles[0]}` in user directories.")
@@ -130,7 +131,7 @@ class Engine:
             settings = self._settings(handle, statement)
             if settings.pop(READONLY, "0") != "0":
                 # On this handle it would hold for ever: not even `SET readonly = 0` is allowed then.
-                self._check_reads_only(statement.sql)
+                self._only_reads(statement.sql)
             before = _values(handle, settings)
             database = _text(handle, "SELECT currentDatabase()", {})
             try:
@@ -150,9 +151,10 @@ class Engine:
         sent = bounded(statement.settings, lambda name: _values(handle, {name: ""}).get(name, ""))
         return {**own, **sent}
 
-    def _check_reads_only(self, sql: str) -> None:
-        if self._classify(sql)["query_class"].name != "READ_ONLY":
-            raise GatewayError(164, "READONLY", "Cannot execute query in readonly mode.")
+    def _only_reads(self, sql: str) -> None:
+        verdict = self._classify(sql)
+        if verdict["query_class"].name != "READ_ONLY" or verdict["statement_count"] != 1:
+            raise GatewayError(164, "READONLY", "Cannot execute query in readonly mode; POST writes.")
 
     def _judge(self, handle: Any, statement: Statement) -> None:
         self._gate.check(

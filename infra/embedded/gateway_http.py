@@ -2,7 +2,7 @@
 
 In: GET and POST requests as ClickHouse takes them.
 Out: answers as ClickHouse gives them, streamed.
-Never: a password in the code: the gateway listens on loopback, where both users have none.
+Never: a write by GET, as a page's image or link could send it, nor an answer to a page of another site.
 """
 
 import asyncio
@@ -16,27 +16,31 @@ from contextlib import suppress
 from aiohttp import web
 
 from infra.embedded.gateway_answer import asked_encoding, failure, send
-from infra.embedded.gateway_engine import USERS, Engine
+from infra.embedded.gateway_engine import Engine
 from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.gateway_formats import gives_rows
 from infra.embedded.gateway_request import Options, read_statement
+from infra.embedded.gateway_users import USERS, WRITER, Users
 from infra.embedded.gateway_work import Answer, run
 from infra.embedded.local_only import refuse_foreign
 
 ENGINE = web.AppKey("engine", Engine)
+ACCOUNTS = web.AppKey("accounts", Users)
 THREADS = web.AppKey("threads", dict[str, ThreadPoolExecutor])
 _EXPIRY_S = 1.0
 
 
-def make_app(engine: Engine, *, threads: int = 16) -> web.Application:
+def make_app(engine: Engine, users: Users, *, threads: int = 16) -> web.Application:
     """Return the application; `threads` statements of each user run at a time, so that slow readers block no writer."""
     # Bodies are inflated here and not by the server's library, which reads the first member of a body only.
     app = web.Application(middlewares=[refuse_foreign(_refusal)], handler_args={"auto_decompress": False})
     app[ENGINE] = engine
+    app[ACCOUNTS] = users
     app[THREADS] = {user: ThreadPoolExecutor(threads, thread_name_prefix=f"{user}-statement") for user in USERS}
     app.router.add_get("/ping", _ok)
     app.router.add_get("/replicas_status", _ok)
-    app.router.add_route("*", "/", _root)
+    app.router.add_get("/", _root)
+    app.router.add_post("/", _root)
     app.cleanup_ctx.append(_expire_sessions)
     app.on_cleanup.append(_close)
     return app
@@ -78,13 +82,12 @@ async def _root(request: web.Request) -> web.StreamResponse:
     query_id = options.take("query_id") or str(uuid.uuid4())
     headers = {
         "X-ClickHouse-Query-Id": ascii(query_id)[1:-1],
-        "X-ClickHouse-Timezone": options.take("session_timezone") or engine.timezone,
+        "X-ClickHouse-Timezone": ascii(options.take("session_timezone") or engine.timezone)[1:-1],
         "X-ClickHouse-Server-Display-Name": "footlights",
     }
     try:
-        statement = await read_statement(
-            request, options, user=_user(request, options), query_id=query_id, folder=engine.incoming
-        )
+        user = _user(request, options)
+        statement = await read_statement(request, options, user=user, query_id=query_id, folder=engine.incoming)
     except (GatewayError, OSError) as error:
         return failure(error, headers, asked_encoding(request, options))
     answer = Answer(asyncio.get_running_loop())
@@ -110,7 +113,4 @@ def _user(request: web.Request, options: Options) -> str:
             name, _, key = base64.b64decode(credentials, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise GatewayError(516, "AUTHENTICATION_FAILED", "The Authorization header is not readable.") from error
-    name = name or "default"
-    if name not in USERS or key:
-        raise GatewayError(516, "AUTHENTICATION_FAILED", f"{name}: Authentication failed.")
-    return name
+    return request.app[ACCOUNTS].check(name or WRITER, key)

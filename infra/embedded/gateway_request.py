@@ -7,6 +7,7 @@ Never: the data of an INSERT or of an external table in memory; a part of a body
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import parse_qsl
@@ -99,7 +100,8 @@ async def read_statement(
             sql = options.take("query").strip()
         else:
             sql, data = await _read_body(request, options, folder)
-        return _statement(options, sql, data, files, user=user, query_id=query_id)
+        statement = _statement(options, sql, data, files, user=user, query_id=query_id)
+        return replace(statement, reading=request.method != "POST")
     except BaseException:
         for path in filter(None, (data, *files.values())):
             path.unlink(missing_ok=True)

@@ -54,6 +54,7 @@ class Statement:
     progress_ms: int = 0
     buffer_bytes: int = 1024 * 1024
     external: tuple["ExternalTable", ...] = ()
+    reading: bool = False
     settings: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 

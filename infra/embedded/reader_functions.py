@@ -6,7 +6,7 @@ Never: a function that nobody has looked at: what a newer engine brings is refus
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -76,9 +76,8 @@ def of_engine() -> list[tuple[str, str, str]]:
     """The functions of the installed engine: (name, name that it is an alias of, category)."""
     import chdb
 
-    text = chdb.query(
-        "SELECT name, alias_to, categories FROM system.functions WHERE origin = 'System' ORDER BY name", "TSV"
-    )
+    ask: Callable[[str, str], object] = chdb.query
+    text = ask("SELECT name, alias_to, categories FROM system.functions WHERE origin = 'System' ORDER BY name", "TSV")
     return [(n, a, c) for n, a, c in (line.split("\t") for line in str(text).splitlines())]
 
 

@@ -137,7 +137,8 @@ class Stack:
 
         def command() -> list[str]:
             port, path = kept_port(self._ports() / "clickhouse"), str(self.folder / "clickhouse")
-            return tethered([*PYTHON, "infra.embedded.gateway", "--path", path, "--port", str(port)])
+            password = ["--password-file", str(self.settings.store_password_file())]  # never the password itself
+            return tethered([*PYTHON, "infra.embedded.gateway", "--path", path, "--port", str(port), *password])
 
         return self._child("clickhouse", command, lambda: _answers(f"http://127.0.0.1:{self._port('clickhouse')}/ping"))
 

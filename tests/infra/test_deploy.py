@@ -4,10 +4,12 @@ In: infra/deploy. Out: what is wrong. Never: a YAML library: the files keep to a
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import chdb
 import pytest
 from typer.main import get_command
 
@@ -130,7 +132,23 @@ def test_nothing_secret_and_no_key_lies_in_the_files() -> None:
             assert value.startswith("${"), (file, value)
 
 
-def test_the_readers_profile_is_xml_and_reads_only() -> None:
+def test_the_readers_profile_reads_only_and_no_query_widens_a_limit() -> None:
     tree = ElementTree.parse(DEPLOY / "clickhouse" / "reader.xml")
-    assert tree.findtext("profiles/reader/readonly") == "2"
     assert [q.text.split()[1] for q in tree.iterfind("users/reader/grants/query") if q.text] == ["SELECT,", "SELECT"]
+    profile = tree.find("profiles/reader")
+    assert profile is not None
+    limits = {item.tag: item.text or "" for item in profile if item.tag != "constraints"}
+    assert limits["readonly"] == "2" and {"max_execution_time", "max_memory_usage", "max_result_rows"} <= set(limits)
+    constraints = {item.tag: item for item in profile.iterfind("constraints/*")}
+    assert set(constraints) == set(limits), "each limit has its constraint, and each constraint its limit"
+    for name, constraint in constraints.items():
+        if constraint.find("const") is None:
+            # 0 means no limit, so that a bound above without one below would be none.
+            assert constraint.findtext("max") == limits[name] and int(constraint.findtext("min") or 0) > 0, name
+    known = set(_ask_engine("SELECT name FROM system.settings", "TSV").split())
+    assert set(limits) <= known, set(limits) - known
+
+
+def _ask_engine(sql: str, form: str) -> str:
+    ask: Callable[[str, str], object] = chdb.query
+    return str(ask(sql, form))

@@ -5,7 +5,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from infra.embedded.gateway_errors import GatewayError
 from infra.embedded.reader_tree import SOURCES, check_function
 
 pytestmark = pytest.mark.clickhouse
+_engine: Callable[[str, str], object] = chdb.query
 CANARY = "canary-5b1d"
 #: A function under another name is every time the same trick: here it stands for each place where an expression may stand.
 PLACES = [
@@ -195,7 +196,8 @@ def test_no_file_beside_the_server_is_a_table(clickhouse_url: str, name: str) ->
         "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r WHERE n < 5) SELECT sum(n) FROM r",
         "SELECT name FROM system.tables WHERE name IN (SELECT name FROM system.tables) AND database GLOBAL IN ('system') LIMIT 1",
         "SELECT grouping(number) FROM numbers(2) GROUP BY GROUPING SETS ((number), ())",
-        "SELECT 'function name: file', 'C:\\\\x', 'a/b' AS `a/b`", "SELECT {a:UInt8} + {b:UInt8}, {s:String}, {n:Identifier}.dummy FROM system.one AS one",
+        "SELECT 'function name: file', 'C:\\\\x', 'a/b' AS `a/b`", 
+        "SELECT {a:UInt8} + {b:UInt8}, {s:String}, {n:Identifier}.dummy FROM system.one AS one",
     ],
 )  # fmt: skip
 def test_what_analysts_and_their_tools_ask_is_answered(clickhouse_url: str, sql: str) -> None:
@@ -227,11 +229,11 @@ def test_a_function_that_nobody_looked_at_is_refused(name: str) -> None:
 
 
 def test_combinators_are_those_of_the_engine() -> None:
-    for name in str(chdb.query("SELECT name FROM system.aggregate_function_combinators", "TSV")).split():
+    for name in str(_engine("SELECT name FROM system.aggregate_function_combinators", "TSV")).split():
         check_function(f"sum{name}")
     check_function("quantilesTDigestArrayIfOrNullState")
 
 
 def test_sources_are_those_of_the_engine_without_the_ones_that_reach_out() -> None:
-    engine = set(str(chdb.query("SELECT lower(name) FROM system.table_functions", "TSV")).split())
+    engine = set(str(_engine("SELECT lower(name) FROM system.table_functions", "TSV")).split())
     assert engine >= SOURCES and not {"file", "url", "s3", "remote", "python", "executable", "loop", "eval"} & SOURCES
