@@ -97,11 +97,9 @@ class Engine:
             with self._within_session(statement, statement.session) as handle:
                 yield handle
             return
-        if statement.user == READER:
-            # On a handle of its own: a limit that the client narrowed must not shorten what the gate looks at.
-            with self._opened(replace(statement, settings=explaining(statement.settings))) as handle:
-                self._judge(handle, statement)
         with self._opened(statement) as handle:
+            if statement.user == READER:
+                self._judge(handle, statement)
             yield handle
 
     def kill(self, query_id: str) -> None:
@@ -157,6 +155,12 @@ class Engine:
             raise GatewayError(164, "READONLY", "Cannot execute query in readonly mode; POST writes.")
 
     def _judge(self, handle: Any, statement: Statement) -> None:
+        whole = explaining(statement.settings)
+        if whole != statement.settings:
+            # On a handle of its own: a limit that the client narrowed must not shorten what the gate looks at.
+            with self._opened(replace(statement, settings=whole)) as other:
+                self._judge(other, replace(statement, settings=whole))
+            return
         self._gate.check(
             statement.sql,
             statement.parameters,

@@ -142,8 +142,8 @@ def test_statements_that_are_not_utf8(clickhouse_url: str, user: str) -> None:
     address = f"{clickhouse_url}/?user={user}&query={quote(b'SELECT ' + repr('x').encode().replace(b'x', wanted[:2]))}"
     assert requests.get(address, timeout=10).content == wanted
     bad = ask(clickhouse_url, b"SELECT \xff", user=user)
-    assert bad.status_code == 400
-    assert code(bad) == 62
+    # The engine's own parser judges what the reader sends, before it runs.
+    assert (bad.status_code, code(bad)) == ((400, 62) if user == "default" else (403, 497))
     assert "codec" not in bad.text
     parameter = requests.get(f"{clickhouse_url}/?user={user}&query=SELECT+1&param_x=%FF", timeout=10)
     assert (parameter.status_code, code(parameter)) == (400, 36)
