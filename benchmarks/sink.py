@@ -61,7 +61,7 @@ def run_sink(
     `warm` events come before and are left out, as with the workers.
     """
     with engine(folder) as (store, server):
-        addresses, settings = Addresses(bootstrap, url, store), load_settings({})
+        addresses, settings = Addresses(bootstrap, url, store), load_settings({"FOOTLIGHTS_CLICKHOUSE": store})
         with connect(settings, addresses) as client:
             migrate(client)
             words = json.dumps({"bootstrap": bootstrap, "schema_registry": url, "clickhouse_url": store})
