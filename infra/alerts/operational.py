@@ -191,7 +191,8 @@ RULES: tuple[Rule, ...] = (
     _growth(
         "ForeignPartials", "footlights-ledger", "footlights_kpi_foreign_partials_total", "1h", TICKET, CAUSE,
         f"{_VALUE} records of the topic measures were written by none of our workers",
-        "The KPI stage left them out. Whoever writes there can also write what looks like ours.", labels="job=footlights,instance=w1",
+        "The KPI stage left them out. Whoever writes there can also write what looks like ours.",
+        labels="job=footlights,instance=w1",
     ),
     _growth(
         "HeldChanges", "footlights-ledger", "footlights_kpi_held_changes_total", "1h", TICKET, SYMPTOM,
