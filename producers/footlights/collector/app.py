@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
 
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
-from footlights.collector.bodies import JSON_TYPES, MAX_BODY_BYTES, decoded, json_of
+from footlights.collector.beacons import content_type, unwrapped
+from footlights.collector.bodies import MAX_BODY_BYTES, decoded, json_of
+from footlights.collector.cors import allowed, preflight
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
 from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
@@ -29,7 +32,8 @@ from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, mapping
 from footlights.collector.telemetry import Telemetry
-from footlights.foreign import Unreadable, iso_ms
+from footlights.collector.vendors import answer_of
+from footlights.foreign import Unreadable, in_range, iso_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
 
 LOG = logging.getLogger("footlights.collector")
@@ -39,13 +43,8 @@ MAX_IN_FLIGHT_BYTES = 64 << 20
 Translate = Callable[[Mapping[str, Any]], Call]
 #: Refusals of which a copy is kept.
 _KEPT = frozenset({"SCHEMA_VIOLATION", "UNKNOWN_SCHEMA"})
-CORS = [(b"access-control-allow-origin", b"*")]
-PREFLIGHT = [
-    *CORS,
-    (b"access-control-allow-methods", b"POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
-    (b"access-control-max-age", b"86400"),
-]
+#: Where a write key may stand in a body, an event or a query; a beacon can set no header.
+KEY_NAMES = ("writeKey", "write_key", "api_key", "token")
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,12 @@ class Route:
     kind: str | None = None
 
 
-_SEGMENT = {
-    f"/v1/{k}": Route(segment.call_of, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
-}
+_KINDS = ("track", "identify", "page", "screen", "group", "alias")
+_SEGMENT = {f"/v1/{path}": Route(segment.call_of, "segment", k) for k in _KINDS for path in (k, k[0])}
 _POSTHOG = ("/batch", "/capture", "/i/v0/e", "/e", "/track")
 ROUTES: dict[str, Route] = {
     **_SEGMENT,
-    **{f"/v1/{k}": Route(segment.call_of, "segment") for k in ("batch", "import")},
+    **{f"/v1/{k}": Route(segment.call_of, "segment") for k in ("batch", "import", "b")},
     **dict.fromkeys(_POSTHOG, Route(posthog.call_of, "posthog")),
     "/api/analytics/events/track": Route(own.call_of, "own"),
 }
@@ -93,33 +91,39 @@ class Collector:
         if scope["type"] != "http":
             return
         began, path = time.perf_counter(), scope["path"].rstrip("/") or "/"
+        headers = headers_of(scope["headers"])
         try:
-            status, body, extra = await self._answer(scope, path, receive)
+            status, body, extra = await self._answer(scope, path, headers, receive)
         except Problem as problem:
             status, body, extra = _refusal(problem)
         except Exception:  # the edge: nothing of it leaves, and the client may come again
             LOG.exception("a request could not be answered")
             status, body, extra = _refusal(Problem(500, "INTERNAL", "something went wrong here; it is in the log"))
         self.telemetry.answered(path if path in ROUTES else "other", status, time.perf_counter() - began)
-        await _send(send, status, body, extra)
+        await _send(send, status, body, [*allowed(headers), *extra])
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    async def _answer(
+        self, scope: Scope, path: str, headers: Mapping[str, str], receive: Receive
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         method, route = scope["method"], ROUTES.get(path)
+        if method == "OPTIONS":
+            return 204, b"", preflight(headers)
         if path == "/health" and method in ("GET", "HEAD"):
             return 200, b'{"success": true}', []
         if path == "/openapi.json" and method in ("GET", "HEAD"):
             return 200, orjson.dumps(document()), []
         if route is None:
+            if told := answer_of(method, path, headers, scope.get("scheme", "http")):
+                return 200, *told
             raise Problem(404, "NOT_FOUND", "there is no such route")
-        if method == "OPTIONS":
-            return 204, b"", PREFLIGHT
         if method != "POST":
             raise Problem(405, "METHOD_NOT_ALLOWED", "events come by POST")
-        headers = headers_of(scope["headers"])
-        _checked_type(headers, route)
+        content_type(headers)
+        asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         body = await self._body(receive, headers)
         try:
-            return await self._take(scope, route, headers, json_of(decoded(headers, body)))
+            text, fields = unwrapped(headers, decoded(headers, body))
+            return await self._take(scope, route, headers, {**asked, **fields}, json_of(text))
         finally:
             self._in_flight -= len(body)
 
@@ -151,9 +155,9 @@ class Collector:
             raise
 
     async def _take(
-        self, scope: Scope, route: Route, headers: Mapping[str, str], value: Any
+        self, scope: Scope, route: Route, headers: Mapping[str, str], beside: Mapping[str, str], value: Any
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-        key = self._key(headers, mapping(value) if isinstance(value, dict) else {})
+        key = self._key(headers, beside, value)
         try:
             events, single = _events(value, route)
         except Problem as problem:
@@ -163,9 +167,9 @@ class Collector:
         if wait:
             raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
         received = int(time.time() * 1000)
-        sent = _sent(mapping(value) if isinstance(value, dict) else {}, received)
+        sent = _sent(value, beside, received)
         around = self._around(scope, headers)
-        results = self._lanes.take(key, self._calls(key, route, events, around), received, sent)
+        results = self._lanes.take(key, self._calls(key, route, events, around, sent), received, sent)
         self.telemetry.events(results)
         statuses = {result.status for result in results}
         if DROP in statuses:
@@ -184,7 +188,9 @@ class Collector:
                 if code in _KEPT:
                     self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
-    def _calls(self, key: Key, route: Route, events: list[Any], around: Mapping[str, str]) -> Iterator[Call | Result]:
+    def _calls(
+        self, key: Key, route: Route, events: list[Any], around: Mapping[str, str], sent: int
+    ) -> Iterator[Call | Result]:
         """What the events say, or why they say nothing."""
         translate, kind = route.translate, route.kind
         for event in events:
@@ -197,6 +203,8 @@ class Collector:
                 unknown = str(problem) == "unknown type"
                 yield Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
                 continue
+            if call.occurred_ms is None and route.vendor == "posthog" and (ago := posthog.ago_ms(event)) is not None:
+                call = call._replace(occurred_ms=sent - ago)
             if around:
                 bot = around.get("device") == "bot"
                 shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
@@ -212,20 +220,30 @@ class Collector:
             address = headers["x-forwarded-for"].rsplit(",", 1)[-1].strip()
         return {**read_agent(headers.get("user-agent", "")).context, **self._places.of(address)}
 
-    def _key(self, headers: Mapping[str, str], value: Mapping[str, Any]) -> Key:
-        token = _token(headers) or value.get("writeKey") or value.get("api_key") or value.get("token")
-        if not token:
-            token = mapping(value.get("properties")).get("token")
-        key = self._keys.find(token) if isinstance(token, str) else None
-        if key is None:
-            raise Problem(401, "INVALID_API_KEY", "the request has no valid write key")
-        return key
+    def _key(self, headers: Mapping[str, str], beside: Mapping[str, str], value: Any) -> Key:
+        """The first key that is one: a page may have put an Authorization of its own into each of its requests."""
+        for token in _tokens(headers, beside, value):
+            if key := self._keys.find(token):
+                return key
+        raise Problem(401, "INVALID_API_KEY", "the request has no valid write key")
 
 
-def _checked_type(headers: Mapping[str, str], route: Route) -> None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (JSON_TYPES if route.vendor != "own" else JSON_TYPES[:1]):
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json")
+def _tokens(headers: Mapping[str, str], beside: Mapping[str, str], value: Any) -> Iterator[str]:
+    """Where a client may name its key: Authorization, the query or form, the body, its events when they agree."""
+    if told := _token(headers):
+        yield told
+    whole = mapping(value)
+    for place in (beside, whole):
+        yield from (place[name] for name in KEY_NAMES if isinstance(place.get(name), str))
+    events = value if isinstance(value, list) else whole.get("batch", [value])
+    named = {told for event in events if (told := _named(mapping(event)))} if isinstance(events, list) else set()
+    if len(named) == 1:
+        yield named.pop()
+
+
+def _named(event: Mapping[str, Any]) -> str | None:
+    told = next((event[name] for name in KEY_NAMES if name in event), mapping(event.get("properties")).get("token"))
+    return told if isinstance(told, str) else None
 
 
 def _token(headers: Mapping[str, str]) -> str | None:
@@ -256,10 +274,13 @@ def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
     return events, False
 
 
-def _sent(value: Mapping[str, Any], received: int) -> int:
+def _sent(value: Any, beside: Mapping[str, str], received: int) -> int:
     """The client's clock when it sent the request; ours when it does not tell."""
-    told = value.get("sentAt", value.get("sent_at"))
+    whole, at = mapping(value[0] if isinstance(value, list) and value else value), beside.get("_", "")
+    told = next((t for n in ("sentAt", "sent_at") for t in (whole.get(n), beside.get(n)) if t is not None), None)
     try:
+        if told is None and len(at) < 16 and at.isascii() and at.isdigit():
+            return in_range(int(at))  # PostHog's, epoch milliseconds in the query
         return iso_ms(told) if told is not None else received
     except Unreadable:
         return received
@@ -295,10 +316,10 @@ def _second(epoch_s: int) -> str:
 
 
 async def _send(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
-    if not any(name == CORS[0][0] for name, _ in extra):
-        headers += CORS
+    headers = [*extra]
+    if not any(name == b"content-type" for name, _ in extra):
+        headers.append((b"content-type", b"application/json"))
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *extra]})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from footlights.collector.agents import Agent, read_agent
 from footlights.foreign import Unreadable, fitted, identifier, iso_ms
+from footlights.names import family_of
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: Event name of each type; `track` brings its own.
@@ -69,8 +70,8 @@ def call_of(call: Mapping[str, Any]) -> Call:
     """
     kind, name = _kind(call)
     user, anonymous = identifier(call.get("userId")), identifier(call.get("anonymousId"))
-    if kind == "alias" and anonymous is None:
-        anonymous = identifier(call.get("previousId"))
+    if kind == "alias" and (previous := identifier(call.get("previousId"))) not in (None, user):
+        anonymous = previous  # a browser tells its own anonymousId too
     if user is None and anonymous is None:
         raise Unreadable("neither userId nor anonymousId")
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
@@ -130,14 +131,17 @@ def _around(context: Mapping[str, Any]) -> tuple[Mapping[str, str], bool]:
 
 
 def _properties(kind: str, name: str, call: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of a page also what its context says of it, of others what makes them what they are."""
+    """Of what was seen or done on a page also what its context says of it, of others what makes them what they are."""
     told = mapping(call.get(_BODY.get(kind, "properties")))
-    if name in _PAGES:
+    if name in _PAGES or (kind == "track" and "page" in context and family_of(name) == "interaction"):
         page, properties = mapping(context.get("page")), {**told}
         for column in _PAGE_FIELDS:
             if properties.get(column) is None and isinstance(page.get(column), str):
                 properties[column] = page[column]
-        if isinstance(call.get("name"), str):
+        for part, value in mapping(context.get("campaign")).items():
+            if part != "name" and isinstance(value, str):
+                properties.setdefault(f"utm_{part}", value)
+        if kind != "track" and isinstance(call.get("name"), str):
             properties.setdefault("name", call["name"])
         return properties
     if kind == "group" and (group := identifier(call.get("groupId"))):
