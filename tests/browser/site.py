@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,11 +32,15 @@ PAGE = """<!doctype html><title>Shop</title><script src="/footlights.min.js" dat
 
 
 class Site(ThreadingHTTPServer):
-    """Serves a page and the snippet, and is its collector; `status` is what it answers to batches, after `delay_s`."""
+    """Serves a page and the snippet, and is its collector.
+
+    `status` is what it answers to batches after `delay_s`; or what `judge` says of one.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status, self.delay_s = 202, 0.0
+        self.judge: Callable[[dict[str, Any]], int] = lambda _: self.status
         self.attributes, self.endpoint = 'data-key="flk_test"', self.url
         self.batches: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
@@ -47,6 +52,10 @@ class Site(ThreadingHTTPServer):
     def events(self) -> list[dict[str, Any]]:
         """What was taken, once for each id."""
         return list({event["messageId"]: event for batch in self.batches for event in batch["batch"]}.values())
+
+    def times(self) -> Counter[str]:
+        """How often each id was taken."""
+        return Counter(event["messageId"] for batch in self.batches for event in batch["batch"])
 
     def named(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events() if name in (event["type"], event.get("event"))]
@@ -67,8 +76,9 @@ class Handler(BaseHTTPRequestHandler):
         batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         time.sleep(self.server.delay_s)
         assert self.headers["Content-Type"].startswith("text/plain") and batch["writeKey"] == "flk_test"
-        (self.server.batches if self.server.status == 202 else self.server.refused).append(batch)
-        self._answer(self.server.status, b"{}", "application/json")
+        status = self.server.judge(batch)
+        (self.server.batches if status == 202 else self.server.refused).append(batch)
+        self._answer(status, b"{}", "application/json")
 
     def _answer(self, status: int, body: bytes, kind: str) -> None:
         self.send_response(status)
@@ -124,3 +134,8 @@ def visit(context: BrowserContext, site: Site) -> Visit:
         return page
 
     return go
+
+
+def waiting(page: Page) -> int:
+    """How many events wait in the store, of all pages."""
+    return int(page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('fl_q')).length"))

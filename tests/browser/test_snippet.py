@@ -1,21 +1,40 @@
 """What the snippet records in headless Chromium, and what it never does."""
 
+import gzip
 import hashlib
 import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.site import BUILT, SOURCE, Site, Visit, chromium, context, site, visit
+from tests.browser.site import BUILT, ROOT, SOURCE, Site, Visit, chromium, context, site, visit, waiting
 from tests.producers.test_integrations import until
 
 __all__ = ["chromium", "context", "site", "visit"]
 
 
 def test_it_is_small_and_current() -> None:
-    assert len(BUILT.read_bytes()) <= 3_072
+    assert len(BUILT.read_bytes()) <= 4_608 and len(gzip.compress(BUILT.read_bytes(), mtime=0)) <= 2_560
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     assert BUILT.read_text().startswith(f"/*{digest}*/"), "run `npm run build` in producers/browser"
+
+
+@pytest.mark.browser
+def test_it_is_what_its_source_builds(tmp_path: Path) -> None:
+    """Linted, checked and built anew, at the versions of the lock file."""
+    npm = shutil.which("npm")
+    if npm is None:
+        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)("npm is not installed")
+    folder = shutil.copytree(ROOT / "browser", tmp_path / "browser", ignore=shutil.ignore_patterns("node_modules"))
+    built = tmp_path / "footlights" / "browser" / BUILT.name
+    for words in (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "build")):
+        told = subprocess.run([npm, *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert built.read_bytes() == BUILT.read_bytes()
 
 
 @pytest.mark.browser
@@ -50,7 +69,7 @@ def test_vitals_leave_with_the_page(site: Site, visit: Visit) -> None:
 def test_leaving_sends_nothing_twice(site: Site, visit: Visit) -> None:
     page = visit()
     # The view is sent; what comes now goes with the beacon.
-    until(lambda: page.evaluate("localStorage.fl_queue") == "[]")
+    until(lambda: waiting(page) == 0)
     page.click("#inner")
     page.goto("about:blank")  # tells both pagehide and visibilitychange
     until(lambda: site.named("ticket_chosen") and site.named("page_loaded"))
@@ -102,7 +121,7 @@ def test_a_refused_batch_is_not_sent_for_ever(site: Site, visit: Visit) -> None:
     site.status = 401
     page = visit()
     until(lambda: site.refused)
-    until(lambda: page.evaluate("localStorage.fl_queue") == "[]")
+    until(lambda: waiting(page) == 0)
 
 
 @pytest.mark.browser
