@@ -82,6 +82,7 @@ def test_two_tabs_keep_their_own(site: Site, visit: Visit, context: BrowserConte
     until(lambda: waiting(tabs[0]) >= 18)
     for page in tabs[1:]:
         page.close()
+    tabs[0].wait_for_timeout(500)  # what they said last is refused too
     site.status = 202
     tabs[0].evaluate("dispatchEvent(new Event('online'))")
     until(lambda: is_empty(tabs[0]), 20)

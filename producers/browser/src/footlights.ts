@@ -165,7 +165,10 @@ type Navigator_ = Navigator & { globalPrivacyControl?: boolean; locks?: LockMana
         signal: AbortSignal.timeout?.(6e4),
         body: `{"writeKey":${JSON.stringify(key)},"sentAt":"${new Date().toISOString()}","lost":${lost},"batch":[${items.map((item) => item.text)}]}`,
       });
-    } catch {}
+    } catch {
+      // A page that is left cancels its requests, though they may arrive: what it says last must not carry them again.
+      await new Promise((done) => setTimeout(done, 1000));
+    }
     for (const item of items) item.going = false;
     const status = answer?.status || 0;
     if (!answer || status === 408 || status === 429 || status > 499)
@@ -196,7 +199,7 @@ type Navigator_ = Navigator & { globalPrivacyControl?: boolean; locks?: LockMana
     // A refusal for want of room looks like a lost connection: the next attempt asks for no room.
     const pause = await post(items, !wait && size(items) <= ROOM);
     sending = false;
-    wait = pause < 0 ? Math.min(wait * 2 + 1000, 6e4) : pause;
+    wait = pause < 0 ? Math.min(wait * 2 + 500, 6e4) : pause;
     if (queue[0]) later(wait);
   };
   const track = (event: string, properties: Values = {}): void => put("track", { event, properties });
