@@ -8,7 +8,7 @@ PYTHON ?= python3
 # A stack is a dozen processes, and tests start hundreds: without bytecode each compiles its libraries anew, seconds of CPU.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check format bench bench-collection bench-service bench-peers torture clean setup
+.PHONY: demo test clients check format bench bench-collection bench-service bench-peers torture clean setup
 
 setup: $(UV)
 	@$(UV) sync --all-packages --quiet
@@ -22,7 +22,11 @@ demo: setup
 
 # Two files at a time: most tests wait for processes that start, die and come back. `tests/conftest.py` says in which order.
 test: setup
-	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/clients
+
+# Other people's clients, unmodified: they need Go, a JDK with Maven, Node.js and Chromium, and are skipped where one is absent.
+clients: setup
+	$(RUN) pytest -n 2 --dist loadfile tests/clients
 
 check: setup
 	$(RUN) ruff format --check .

@@ -37,6 +37,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="footlights-analysts-") as folder:
         port = free_port()
         words_ = [sys.executable, "-m", "infra.embedded.gateway", "--path", f"{folder}/store", "--port", str(port)]
+        words_.append("--without-password")
         process = subprocess.Popen(tethered(words_), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _await(f"http://127.0.0.1:{port}/ping")

@@ -39,6 +39,7 @@ def engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """URL and process of an engine."""
     port = free_port()
     words = [sys.executable, "-m", "infra.embedded.gateway", "--path", str(folder / "engine"), "--port", str(port)]
+    words.append("--without-password")
     process, url = subprocess.Popen(tethered(words)), f"http://127.0.0.1:{port}"
     try:
         for _ in range(200):
@@ -60,7 +61,7 @@ def run_sink(
     `warm` events come before and are left out, as with the workers.
     """
     with engine(folder) as (store, server):
-        addresses, settings = Addresses(bootstrap, url, store), load_settings({})
+        addresses, settings = Addresses(bootstrap, url, store), load_settings({"FOOTLIGHTS_CLICKHOUSE": store})
         with connect(settings, addresses) as client:
             migrate(client)
             words = json.dumps({"bootstrap": bootstrap, "schema_registry": url, "clickhouse_url": store})

@@ -14,7 +14,10 @@ from infra.query import json_rows
 from schemas.families import BY_TOPIC
 from schemas.topics import TOPICS
 
-COLUMNS = ("source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap")
+COLUMNS = (
+    "source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap", "collisions",
+    "refused",
+)  # fmt: skip
 #: Producers report every 5 s; the sink stores a second later.
 REPORTED_S = 7.0
 POSITIONS = "SELECT topic, partition, max(last) + 1 AS next FROM footlights.batches GROUP BY topic, partition"

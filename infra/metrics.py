@@ -10,7 +10,7 @@ from typing import Any
 from infra.addresses import resolve
 from infra.query import json_rows
 from infra.settings import Settings
-from infra.store import connect
+from infra.store import connect, zone_of
 from schemas.metric import Metric
 from schemas.metric_catalogue import METRICS
 from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
@@ -62,15 +62,13 @@ def current(
     if window is not None and window not in WINDOWS:
         raise ValueError(f"--window must be one of {', '.join(WINDOWS)}")
     windows = {k.name: _window(k, window) for k in kpis}
-    zone = settings["FOOTLIGHTS_REPORTING_ZONE"]
-    wanted = " OR ".join(f"(kpi = '{k}' AND window = '{w}' AND {_moment(w, at_ms, zone)})" for k, w in windows.items())
     text = ",".join(sorted(by))
-    sql = POINT.format(
-        tenant=_quoted(tenant),
-        wanted=wanted,
-        by=f"by = {_quoted(text)}",
-    )
     with connect(settings, resolve(settings), read_only=True) as client:
+        zone = "UTC" if at_ms is None else zone_of(client)
+        wanted = " OR ".join(
+            f"(kpi = '{k}' AND window = '{w}' AND {_moment(w, at_ms, zone)})" for k, w in windows.items()
+        )
+        sql = POINT.format(tenant=_quoted(tenant), wanted=wanted, by=f"by = {_quoted(text)}")
         found = {row["kpi"]: row for row in json_rows(client, sql)[1]}
         before = _previous(client, found, tenant, text)
     return [_row(k, windows[k.name], text, found.get(k.name), before.get(k.name)) for k in kpis]

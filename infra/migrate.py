@@ -1,7 +1,7 @@
-"""Topics and schemas as the contract declares them.
+"""Topics, schemas and tables as the contract declares them.
 
-In: the addresses of Kafka and of the schema registry.
-Out: every topic with its settings, every schema under its subject.
+In: the settings, the addresses of Kafka, the schema registry and ClickHouse.
+Out: every topic with its settings, every schema under its subject, every table and view.
 Never: a change of a topic's number of partitions.
 """
 
@@ -11,8 +11,27 @@ from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, Config
 from confluent_kafka.cimpl import NewTopic
 from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, SchemaRegistryClient, ServerConfig
 
+from infra.addresses import Addresses
+from infra.settings import Settings
+from infra.store import connect
 from schemas.families import versions
 from schemas.topics import COMPATIBILITY, TOPICS, Topic
+from sinks.migrate import migrate as migrate_tables
+
+
+def migrate(settings: Settings, addresses: Addresses) -> list[str]:
+    """Bring topics, schemas and tables to what is declared, in the settings' reporting zone; returns what was done.
+
+    Raises
+    ------
+    MigrationFailed, sinks.errors.MigrationError
+        What is there and what is declared do not go together; the message says what to do.
+    """
+    done = migrate_topics(addresses.kafka, settings["FOOTLIGHTS_REPLICATION"])
+    done += migrate_schemas(addresses.schema_registry)
+    with connect(settings, addresses) as client:
+        zone = settings["FOOTLIGHTS_REPORTING_ZONE"]
+        return done + migrate_tables(client, settings["ANALYTICS_RETENTION_DAYS"], zone=zone)
 
 
 class MigrationFailed(RuntimeError):

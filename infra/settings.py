@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from footlights import Pseudonymiser, SubjectIds
 
 
+STORE_PASSWORD = "clickhouse.password"
+
+
 class BadSetting(ValueError):
     """A setting that does not exist or cannot be read; the message says what to write instead."""
 
@@ -42,6 +45,12 @@ def _flag(text: str) -> bool:
     if text.strip().lower() in ("false", "0", "no", "off", ""):
         return False
     raise ValueError("write true or false")
+
+
+def _trust(text: str) -> int | str:
+    from footlights.addresses import trust_of
+
+    return trust_of(text)
 
 
 def _positive(text: str) -> float:
@@ -118,7 +127,11 @@ SETTINGS: dict[str, Setting] = {
         Setting("FOOTLIGHTS_SCHEMA_REGISTRY", "", "URL of the schema registry; empty starts the embedded one", _url),
         Setting("FOOTLIGHTS_CLICKHOUSE", "", "URL of ClickHouse's HTTP port; empty starts the embedded engine", _url),
         Setting("FOOTLIGHTS_CLICKHOUSE_USER", "default", "user that creates tables and inserts"),
-        Setting("FOOTLIGHTS_CLICKHOUSE_PASSWORD", "", "password of that user"),
+        Setting(
+            "FOOTLIGHTS_CLICKHOUSE_PASSWORD",
+            "",
+            "password of that user; default: of the embedded store, one made for this data folder",
+        ),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER", "reader", "user of analysts' queries"),
         Setting("FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD", "", "password of the reader"),
         Setting("FOOTLIGHTS_WORKERS", 2, "stream workers that `up` starts", _count),
@@ -141,8 +154,9 @@ SETTINGS: dict[str, Setting] = {
         Setting(
             "FOOTLIGHTS_TRUST_FORWARDED",
             False,
-            "whether the collector stands behind a proxy of yours that ends X-Forwarded-For with the browser's address",
-            _flag,
+            "how many proxies of yours stand before the collector (true: one) and add to Forwarded or X-Forwarded-For, or the name "
+            "of the header that one overwrites with the browser's address, e.g. cf-connecting-ip",
+            _trust,
         ),
         Setting("FOOTLIGHTS_FORWARD_POSTHOG", "", "URL of a PostHog that `footlights forward posthog` sends to", _url),
         Setting("FOOTLIGHTS_FORWARD_POSTHOG_KEY", "", "its project key"),
@@ -269,20 +283,39 @@ class Settings:
         """File of the API keys."""
         return Path(self["FOOTLIGHTS_KEYS_FILE"] or self.data_dir / "keys.json").expanduser()
 
+    def store_password_file(self) -> Path:
+        """File of the embedded store's password, made for the data folder."""
+        return self.data_dir / "keys" / STORE_PASSWORD
+
+    def store_password(self) -> str:
+        """Password of the user that writes: as set, else the embedded store's own."""
+        given = str(self["FOOTLIGHTS_CLICKHOUSE_PASSWORD"])
+        return given if given or self["FOOTLIGHTS_CLICKHOUSE"] else self._kept(STORE_PASSWORD)
+
     def _kept(self, name: str) -> str:
-        file = self.data_dir / "keys" / name
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = file.with_name(f".{name}.{os.getpid()}")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-                out.write(secrets.token_hex(32))
-            try:
-                os.link(fresh, file)  # of two processes that start at once, one key wins
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return file.read_text().strip()
+        return kept_secret(self.data_dir / "keys" / name)
+
+
+def kept_secret(file: Path) -> str:
+    """Return the secret in the file, made at the first call, for its owner's eyes only.
+
+    Raises
+    ------
+    OSError
+        When the file can neither be read nor written.
+    """
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            out.write(secrets.token_hex(32))
+        try:
+            os.link(fresh, file)  # of two processes that start at once, one secret wins
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    return file.read_text().strip()
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -15,10 +15,16 @@ import clickhouse_connect
 
 from infra.addresses import Addresses
 from infra.settings import Settings
+from sinks.migrate import reporting_zone
 
 DATABASE = "footlights"
 #: The driver logs each exception that it raises; whoever catches it tells it once.
 DRIVER_LOG = logging.getLogger("clickhouse_connect")
+
+
+def zone_of(client: Any) -> str:
+    """The reporting zone that the store's figures were made with: whoever asks may have other settings than the stack."""
+    return reporting_zone(client) or "UTC"
 
 
 @contextmanager
@@ -27,13 +33,12 @@ def connect(settings: Settings, addresses: Addresses, *, read_only: bool = False
     DRIVER_LOG.setLevel(logging.CRITICAL)
     url = urlsplit(addresses.clickhouse)
     user = "FOOTLIGHTS_CLICKHOUSE_READER" if read_only else "FOOTLIGHTS_CLICKHOUSE_USER"
-    password = "FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD" if read_only else "FOOTLIGHTS_CLICKHOUSE_PASSWORD"
     client = clickhouse_connect.get_client(
         host=url.hostname,
         port=url.port or (8443 if url.scheme == "https" else 8123),
         interface=url.scheme,
         username=settings[user],
-        password=settings[password],
+        password=settings["FOOTLIGHTS_CLICKHOUSE_READER_PASSWORD"] if read_only else settings.store_password(),
         database=DATABASE if read_only else "default",
         autogenerate_session_id=False,
         connect_timeout=5,

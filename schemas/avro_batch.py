@@ -25,6 +25,7 @@ import fastavro
 import numpy as np
 import polars as pl
 
+from schemas.avro_resolution import Resolution, Unreadable, as_columns, plain
 from schemas.avro_walk import Walk
 
 MAGIC_BYTES = 5
@@ -39,8 +40,8 @@ DTYPES: dict[str, pl.DataType] = {
     "string": pl.String(), "long": pl.Int64(), "double": pl.Float64(), "boolean": pl.Boolean(), "bytes": pl.Binary()
 }  # fmt: skip
 
-#: Looks a writer's schema up by its registry id; raises KeyError when the registry does not know it.
-SchemaById = Callable[[int], dict[str, Any]]
+#: Looks a writer's schema up by its registry id; None for one that is not Avro's, KeyError when the registry does not know the id.
+SchemaById = Callable[[int], Any]
 
 
 class Misaligned(ValueError):
@@ -86,29 +87,56 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-class _Block:
-    """Decoder of one writer schema into the columns of the reader's schema."""
+def _dtype(field: dict[str, Any]) -> pl.DataType:
+    """The type of a column of our own schemas."""
+    return DTYPES[field["type"][1] if isinstance(field["type"], list) else field["type"]]
 
-    def __init__(self, schema_id: int, writer: dict[str, Any], reader: dict[str, Any]) -> None:
-        self.walk = Walk(writer, MAGIC_BYTES)
+
+class _Rows:
+    """Decoder of a writer's schema that is no list of columns as we read them: one record at a time, by Avro's rules."""
+
+    def __init__(self, writer: Any, reader: dict[str, Any]) -> None:
+        self._resolved: Resolution | None = None
+        with contextlib.suppress(Unreadable):
+            self._resolved = Resolution(writer, reader)
+        self._schema = {f["name"]: _dtype(f) for f in reader["fields"]}
+
+    def surely_broken(self, payload: bytes) -> bool:
+        return self._resolved is None
+
+    def __call__(self, payloads: Sequence[bytes], offsets: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
+        if self._resolved is None:
+            raise Misaligned("no record of that schema can be read")
+        try:
+            rows = [self._resolved(payload[MAGIC_BYTES:]) for payload in payloads]
+        except Unreadable as problem:
+            raise Misaligned(str(problem)) from problem
+        frame = pl.DataFrame(rows, schema=self._schema)
+        return frame.insert_column(frame.width, pl.Series(OFFSET, offsets))
+
+
+class _Block:
+    """Decoder of a writer's schema whose fields are columns, into the columns of the reader's schema."""
+
+    def __init__(self, schema_id: int, fields: list[dict[str, Any]], reader: dict[str, Any]) -> None:
+        self.surely_broken = Walk({"fields": fields}, MAGIC_BYTES).surely_broken
         self._schema_id = np.frombuffer(struct.pack(">I", schema_id), "<u4")[0]
-        header = {"name": _SCHEMA, "type": ["float", "null"]}
         # The decoder reads the schema anew for each block: it gets no more of it than it needs.
-        fields = [{"name": f["name"], "type": f["type"]} for f in writer["fields"]]
+        header = {"name": _SCHEMA, "type": ["float", "null"]}
         checked = {"type": "record", "name": "block", "fields": [header, *fields, {"name": _END, "type": "double"}]}
         buffer = io.BytesIO()
         fastavro.writer(buffer, fastavro.parse_schema(checked), [], codec="null")
         self._head = buffer.getvalue()
         self._sync = self._head[-16:]
         self._columns = [f["name"] for f in reader["fields"]]
-        written = [f["name"] for f in writer["fields"]]
-        self._same = written == self._columns
-        self._missing = [
-            pl.lit(f.get("default"), dtype=DTYPES[f["type"][1] if isinstance(f["type"], list) else f["type"]]).alias(
-                f["name"]
-            )
+        written = {f["name"]: f["type"] for f in fields}
+        self._same = list(written) == self._columns and not any(_widens(f, written) for f in reader["fields"])
+        self._others = [
+            pl.col(f["name"]).cast(_dtype(f))
+            if f["name"] in written
+            else pl.lit(f["default"], _dtype(f)).alias(f["name"])
             for f in reader["fields"]
-            if f["name"] not in written
+            if f["name"] not in written or _widens(f, written)
         ]
 
     def _container(self, payloads: Sequence[bytes]) -> bytes:
@@ -138,8 +166,23 @@ class _Block:
         for name in (_SCHEMA, _END):
             frame.drop_in_place(name)
         if not self._same:
-            frame = frame.with_columns(*self._missing).select(self._columns)
+            frame = frame.with_columns(*self._others).select(self._columns)
         return frame.insert_column(frame.width, pl.Series(OFFSET, offsets))
+
+
+def _widens(field: dict[str, Any], written: dict[str, Any]) -> bool:
+    """Whether a column of doubles was written as other numbers."""
+    kind = written[field["name"]]
+    return _dtype(field) == pl.Float64() and "double" not in (kind if isinstance(kind, list) else [kind])
+
+
+def _decoder(schema_id: int, writer: Any, reader: dict[str, Any]) -> _Block | _Rows:
+    """How records of a writer's schema are decoded: that hangs on the schema alone, so never on the batch around a record."""
+    try:
+        fields = as_columns(plain(writer), reader)
+    except (Unreadable, KeyError, TypeError, AttributeError):
+        fields = None  # no schema of a record
+    return _Rows(writer, reader) if fields is None else _Block(schema_id, fields, reader)
 
 
 class BatchDecoder:
@@ -155,18 +198,13 @@ class BatchDecoder:
 
     def __init__(self, reader: dict[str, Any], schema_by_id: SchemaById) -> None:
         self._reader, self._schema_by_id = reader, schema_by_id
-        self._blocks: dict[int, _Block] = {}
-        self._empty = pl.DataFrame(
-            schema={
-                f["name"]: DTYPES[f["type"][1] if isinstance(f["type"], list) else f["type"]] for f in reader["fields"]
-            }
-            | {OFFSET: pl.Int64()}
-        )
+        self._blocks: dict[int, _Block | _Rows] = {}
+        self._empty = pl.DataFrame(schema={f["name"]: _dtype(f) for f in reader["fields"]} | {OFFSET: pl.Int64()})
 
-    def block(self, schema_id: int) -> _Block:
+    def block(self, schema_id: int) -> _Block | _Rows:
         """Decoder of a writer's schema, made once; KeyError when the registry does not know the id."""
         if schema_id not in self._blocks:
-            self._blocks[schema_id] = _Block(schema_id, self._schema_by_id(schema_id), self._reader)
+            self._blocks[schema_id] = _decoder(schema_id, self._schema_by_id(schema_id), self._reader)
         return self._blocks[schema_id]
 
     def __call__(
@@ -198,7 +236,7 @@ class BatchDecoder:
             except KeyError:
                 bad.extend(Undecodable(i, int(at[i]), "UNKNOWN_SCHEMA", schema_id) for i in rows)
                 continue
-            broken = {i for i in rows if block.walk.surely_broken(payloads[i] or b"")}
+            broken = {i for i in rows if block.surely_broken(payloads[i] or b"")}
             bad.extend(Undecodable(i, int(at[i]), "UNDECODABLE", schema_id) for i in broken)
             if whole := [i for i in rows if i not in broken]:
                 self._halve(block, schema_id, whole, [payloads[i] or b"" for i in whole], at, frames, bad)
@@ -207,7 +245,7 @@ class BatchDecoder:
 
     def _halve(
         self,
-        block: _Block,
+        block: _Block | _Rows,
         schema_id: int,
         rows: list[int],
         taken: list[bytes],

@@ -197,4 +197,7 @@ def _pack(body: Any) -> bytes:
 
 
 def _unpack(body: bytes) -> Any:
-    return msgpack.unpackb(zstandard.decompress(body), strict_map_key=False)
+    try:
+        return msgpack.unpackb(zstandard.decompress(body), strict_map_key=False)
+    except (zstandard.ZstdError, msgpack.UnpackException) as problem:
+        raise ValueError("no body that a worker writes") from problem

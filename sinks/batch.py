@@ -8,6 +8,7 @@ Never: anything that depends on the clock, on the cut of other batches or on wha
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from schemas.identity import COUNTS, KEY, shards
 from schemas.sentiment import with_sentiment
 from schemas.topics import TOPICS
 from schemas.validity import invalid_rows
+from sinks.collisions import Content
 from sinks.dedup import SeenIds
 from sinks.past import First, Past, Sent
 from sinks.record_batches import Record
@@ -56,9 +58,12 @@ class Prepared:
 class Preparation:
     """Decodes, validates and removes repeats of one topic's batches."""
 
-    def __init__(self, topic: str, schema_by_id: SchemaById, consents: Consents | None = None) -> None:
+    def __init__(
+        self, topic: str, schema_by_id: SchemaById, consents: Consents | None = None, *, store_text: bool = True
+    ) -> None:
         self._consents = consents
         self._family: Family | None = BY_TOPIC.get(topic)
+        self._content = None if self._family is None else Content(self._family, store_text=store_text)
         self._decode = BatchDecoder(TOPICS[topic].record.schema, schema_by_id)
 
     def __call__(self, batch: Batch, records: list[Record], seen: SeenIds | None, past: Past) -> Prepared:
@@ -72,14 +77,14 @@ class Preparation:
             bad += np.searchsorted(offsets, frame[OFFSET].to_numpy()[~good]).tolist()
             frame = frame.filter(pl.Series(good))
         refusals = Refusals([records[i] for i in sorted(bad)], past.refused)
-        if self._family is None:
+        if self._family is None or self._content is None:
             counts = {"stored": {"": frame.height}, "redelivered": dict(refusals.redelivered), **refusals.counts}
             return Prepared(batch, len(records), frame, [], counts, [], refusals.rows)
         if self._family.name == "feedback":
             frame = with_sentiment(frame)
         accepted = frame
         frame, kept_back = self._withhold(records, offsets, frame)
-        frame, repeats = _split(frame, seen, past)
+        frame, repeats = _split(frame, seen, past, self._content)
         if kept_back.height:
             kept_back, again = _firsts(kept_back, past.withheld(kept_back["message_id"].to_list()))
             repeats += again
@@ -115,7 +120,9 @@ def _offsets(records: list[Record]) -> Array:
     return np.array([r.offset for r in records], np.int64)
 
 
-def _split(frame: pl.DataFrame, seen: SeenIds | None, past: Past) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
+def _split(
+    frame: pl.DataFrame, seen: SeenIds | None, past: Past, content: Content
+) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
     """The rows that count, and the repeats. Equal keys are only a hint; the whole id decides."""
     if seen is None or not frame.height:
         return frame, []
@@ -123,25 +130,36 @@ def _split(frame: pl.DataFrame, seen: SeenIds | None, past: Past) -> tuple[pl.Da
     if not maybe.any():
         return frame, []
     ids = frame.filter(pl.Series(maybe))["message_id"].unique()
-    return _firsts(frame, past.holders(ids.sort().to_list()), pl.col("message_id").is_in(ids.implode()))
+    held = past.holders(ids.sort().to_list(), content.columns)
+    return _firsts(frame, held, pl.col("message_id").is_in(ids.implode()), content)
 
 
 def _firsts(
-    frame: pl.DataFrame, firsts: dict[str, First], suspected: pl.Expr | None = None
+    frame: pl.DataFrame,
+    firsts: dict[str, First],
+    suspected: pl.Expr | None = None,
+    content: Content | None = None,
 ) -> tuple[pl.DataFrame, list[dict[str, Any]]]:
-    """The rows whose ids have no earlier holder, neither in `firsts` nor in the frame, and the repeats."""
-    suspects = frame.select(*_NAMED, "occurred_at_ms").with_row_index("row")
+    """The rows whose ids have no earlier holder, neither in `firsts` nor in the frame, and the repeats.
+
+    What they say is compared where `content` is given. A record of a person who opted out is told by nothing of what it says.
+    """
+    suspects = frame.with_row_index("row")
     if suspected is not None:
         suspects = suspects.filter(suspected)
+    named = suspects.select("row", *_NAMED, "occurred_at_ms").iter_rows(named=True)
+    said = suspects.select(content.columns).iter_rows() if content else repeat(None)
     repeats, out = [], []
-    for row in suspects.iter_rows(named=True):
+    for row, says in zip(named, said, strict=False):
         held = firsts.get(row["message_id"])
         if held is None:
-            firsts[row["message_id"]] = First(row[OFFSET], row["producer_id"], row["sequence"])
+            firsts[row["message_id"]] = First(row[OFFSET], row["producer_id"], row["sequence"], says)
             continue
         out.append(row.pop("row"))
         same = (row["producer_id"], row["sequence"]) == (held.producer_id, held.sequence)
-        repeats.append({"offset": row.pop(OFFSET), "first_offset": held.offset, "redelivery": same, **row})
+        differs = content.differing(held.content, says) if content and held.content and says else []
+        place = {"offset": row.pop(OFFSET), "first_offset": held.offset}
+        repeats.append({**place, "redelivery": same, "differs": differs, **row})
     keep = np.ones(frame.height, bool)
     keep[out] = False
     return frame.filter(pl.Series(keep)), repeats
@@ -153,9 +171,9 @@ def _tell_redelivered(repeats: list[dict[str, Any]], known: Callable[[list[str]]
     if not others:
         return
     seen = known(sorted({r["message_id"] for r in others}))
-    for repeat in others:
-        sent = (repeat["message_id"], repeat["producer_id"], repeat["sequence"])
-        repeat["redelivery"] = sent in seen
+    for other in others:
+        sent = (other["message_id"], other["producer_id"], other["sequence"])
+        other["redelivery"] = sent in seen
         seen.add(sent)
 
 
@@ -176,6 +194,7 @@ def _summary(
         "stored": dict(sorted(stored.items())),
         "duplicates": dict(Counter(r["source"] for r in repeats if not r["redelivery"])),
         "redelivered": dict(redelivered),
+        "collisions": dict(Counter(r["source"] for r in repeats if r["differs"])),
         **refusals.counts,
         "excluded": dict(sorted((+excluded).items())),
         "sequences": greatest,

@@ -67,7 +67,7 @@ class Loop:
 
     def __init__(self, config: SinkConfig, stop: threading.Event) -> None:
         self._config, self._stop = config, stop
-        self._metrics = SinkMetrics()
+        self._metrics = SinkMetrics(topics=[t for t in config.topics if t in BY_TOPIC])
         self._pulse = Pulse(config.session_timeout_s * 0.8)
         self._patience = Patience(self._pulse, stop, self._metrics.failures.inc)
         self._store = Store(config.clickhouse_url, user=config.user, password=config.password)

@@ -22,6 +22,7 @@ from sinks.ddl import RETENTION, create_sql, ttl_sql, view_sql
 from sinks.errors import MigrationError
 from sinks.table import DATABASE, quoted
 from sinks.tables import MIGRATIONS, REPORTING_COLUMN, TABLES
+from sinks.trust_views import PLATFORM
 from sinks.views import VIEWS
 
 log = structlog.get_logger(__name__)
@@ -79,7 +80,8 @@ def migrate(
     Raises
     ------
     MigrationError
-        When an applied file has changed or is gone, or another migrator holds the lock for a minute.
+        When an applied file has changed or is gone, the store's days are of another zone, or another migrator holds the lock for a
+        minute.
     """
     wanted = migrations() if available is None else available
     client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
@@ -87,6 +89,7 @@ def migrate(
         client.command(create_sql(MIGRATIONS).replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
         applied = dict(client.query(f"SELECT name, checksum FROM {DATABASE}.migrations").result_rows)
         _check(applied, wanted)
+        _check_zone(client, ZoneInfo(zone).key)
         done = [m for m in wanted if m.name not in applied]
         for migration in done:
             for statement in migration.statements:
@@ -117,6 +120,25 @@ def _check(applied: dict[str, str], wanted: list[Migration]) -> None:
     if skipped := [m.name for m in wanted if m.name not in applied and m.name < newest]:
         raise MigrationError(
             f"Migration {skipped[0]} comes before {newest}, which is applied; give it a greater number."
+        )
+
+
+def reporting_zone(client: Client) -> str | None:
+    """Time zone of the store's calendar days; None before its views were ever written."""
+    there = client.query(
+        f"SELECT count() FROM system.tables WHERE database = '{DATABASE}' AND name = '{PLATFORM.name}'"
+    ).result_rows[0][0]
+    if not there:
+        return None
+    return str(client.query(f"SELECT reporting_zone FROM {DATABASE}.{PLATFORM.name}").result_rows[0][0])
+
+
+def _check_zone(client: Client, wanted: str) -> None:
+    held = reporting_zone(client)
+    if held is not None and held != wanted:
+        raise MigrationError(
+            f"The calendar days of this store are of the zone {held}, and FOOTLIGHTS_REPORTING_ZONE is {wanted}: set it to {held}, "
+            "or begin a new store and replay the events into it."
         )
 
 

@@ -5,7 +5,7 @@ Out: who held an id first, which repeats and dead letters are known, the keys of
 Never: a row of the batch itself or of a later one, so that a batch that is written again learns the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,11 +28,12 @@ Number = tuple[str, str, int]  # source, producer_id, sequence
 
 @dataclass(frozen=True)
 class First:
-    """The record that counts: where it stands and who sent it."""
+    """The record that counts: where it stands, who sent it, and what it says, if that was asked for."""
 
     offset: int
     producer_id: str
     sequence: int
+    content: Sequence[Any] | None = None
 
 
 class Past:
@@ -53,9 +54,9 @@ class Past:
         rows = np.frombuffer(self._patience("load ids", lambda: self._store.binary(sql)), _ROW)
         return rows["key"].copy(), rows["shard"].copy()
 
-    def holders(self, ids: list[str]) -> dict[str, First]:
-        """Who holds these ids among the events."""
-        return self._firsts(ids, self._events, "_offset")
+    def holders(self, ids: list[str], columns: Sequence[str] = ()) -> dict[str, First]:
+        """Who holds these ids among the events, with the values of `columns`."""
+        return self._firsts(ids, self._events, "_offset", columns)
 
     def withheld(self, ids: list[str]) -> dict[str, First]:
         """Who held these ids first, be it an event that counts or one of a person who opted out."""
@@ -72,9 +73,10 @@ class Past:
         wanted = (f"({quoted(source)}, {quoted(producer)}, {number})" for source, producer, number in numbers)
         return set(self._matching(columns, f"{DATABASE}.refused {self._place}", f"({columns})", wanted))
 
-    def _firsts(self, ids: list[str], among: str, offset: str) -> dict[str, First]:
-        columns = f"message_id, {offset}, producer_id, sequence"
-        return {row[0]: First(*row[1:]) for row in self._matching(columns, among, "message_id", map(quoted, ids))}
+    def _firsts(self, ids: list[str], among: str, offset: str, content: Sequence[str] = ()) -> dict[str, First]:
+        columns = ", ".join(("message_id", offset, "producer_id", "sequence", *content))
+        found = self._matching(columns, among, "message_id", map(quoted, ids))
+        return {row[0]: First(row[1], row[2], row[3], row[4:] or None) for row in found}
 
     def _matching(self, columns: str, among: str, what: str, wanted: Iterable[str]) -> Iterator[tuple[Any, ...]]:
         for listed in pieces(wanted):

@@ -5,12 +5,12 @@ Out: parsed Avro schemas; KeyError for an id that the registry does not know.
 Never: an outage of the registry taken for an unknown id.
 """
 
-import json
 from typing import Any
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from schemas.avro_resolution import schema_of
 from sinks.errors import Transient
 from sinks.patience import Patience
 
@@ -25,10 +25,10 @@ class Schemas:
     def __init__(self, url: str, patience: Patience) -> None:
         self._client = SchemaRegistryClient({"url": url, "timeout": 10})
         self._patience = patience
-        self._held: dict[int, dict[str, Any]] = {}
+        self._held: dict[int, Any] = {}
 
-    def __call__(self, schema_id: int) -> dict[str, Any]:
-        """The schema of an id; waits for the registry as long as it takes.
+    def __call__(self, schema_id: int) -> Any:
+        """The schema of an id, None for one that is not Avro's; waits for the registry as long as it takes.
 
         Raises
         ------
@@ -39,10 +39,10 @@ class Schemas:
             self._held[schema_id] = self._patience("registry", lambda: self._ask(schema_id))
         return self._held[schema_id]
 
-    def _ask(self, schema_id: int) -> dict[str, Any]:
+    def _ask(self, schema_id: int) -> Any:
         try:
-            found: dict[str, Any] = json.loads(self._client.get_schema(schema_id).schema_str or "null")
-            return found
+            found = self._client.get_schema(schema_id)
+            return schema_of(found.schema_str, found.schema_type)
         except SchemaRegistryError as problem:
             if problem.http_status_code == _NOT_FOUND:
                 raise KeyError(schema_id) from problem

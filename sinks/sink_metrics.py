@@ -5,6 +5,7 @@ Out: metrics on loopback.
 Never: a label with unbounded values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
@@ -12,10 +13,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 @dataclass(frozen=True)
 class SinkMetrics:
-    """Metrics of one process, in a registry of their own."""
+    """Metrics of one process, in a registry of their own.
 
+    Parameters
+    ----------
+    topics
+        Topics of events that this process may get. What is counted by topic is there from the start, at 0: a counter that appears
+        with its first increment has not grown for Prometheus.
+    """
+
+    topics: Sequence[str] = ()
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     records: Counter = field(init=False)
+    collisions: Counter = field(init=False)
     inserts: Histogram = field(init=False)
     failures: Counter = field(init=False)
     position: Gauge = field(init=False)
@@ -29,6 +39,12 @@ class SinkMetrics:
         own, p = self.registry, "footlights_sink"
         records = Counter(f"{p}_records", "Records taken, by what became of them.", ["topic", "outcome"], registry=own)
         put("records", records)
+        collisions = Counter(
+            f"{p}_collisions", "Events lost, since their id was taken by another event.", ["topic"], registry=own
+        )
+        for topic in self.topics:
+            collisions.labels(topic)
+        put("collisions", collisions)
         put("inserts", Histogram(f"{p}_insert_seconds", "Duration of an insert, retries included.", registry=own))
         put("failures", Counter(f"{p}_failures", "Calls that failed for now and were tried again.", registry=own))
         put("position", Gauge(f"{p}_next_offset", "Next offset.", ["topic", "partition"], registry=own))

@@ -26,7 +26,7 @@ INTERNAL_TABLES = {
 CUT = {"_partition": "UInt16", "_batch_first": "UInt64", "_batch_last": "UInt64"}
 DUPLICATE_COLUMNS = {
     "offset": "UInt64", "message_id": "String", "first_offset": "UInt64", "tenant_id": "String", "source": "String",
-    "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "occurred_at_ms": "Int64",
+    "producer_id": "String", "sequence": "Int64", "redelivery": "Bool", "differs": "Array(String)", "occurred_at_ms": "Int64",
 }  # fmt: skip
 WITHHELD_COLUMNS = {
     name: DUPLICATE_COLUMNS[name] for name in ("offset", "message_id", "tenant_id", "source", "producer_id", "sequence")
@@ -34,8 +34,8 @@ WITHHELD_COLUMNS = {
 REFUSED_COLUMNS = {name: DUPLICATE_COLUMNS[name] for name in ("offset", "source", "producer_id", "sequence")}
 BATCH_COLUMNS = {
     "topic": "String", "partition": "UInt16", "first": "UInt64", "last": "UInt64", "rows": "UInt64", "stored": COUNTS,
-    "duplicates": COUNTS, "redelivered": COUNTS, "dead_lettered": COUNTS, "unclaimed": COUNTS, "excluded": COUNTS,
-    "withheld": COUNTS, "sequences": COUNTS, "epoch": "String", "lease": "String",
+    "duplicates": COUNTS, "redelivered": COUNTS, "collisions": COUNTS, "dead_lettered": COUNTS, "unclaimed": COUNTS,
+    "excluded": COUNTS, "withheld": COUNTS, "sequences": COUNTS, "epoch": "String", "lease": "String",
 }  # fmt: skip
 
 

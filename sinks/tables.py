@@ -189,7 +189,14 @@ DUPLICATES = Table(
         Column("source", "LowCardinality(String)", "Source of the repeat."),
         Column("producer_id", "String", "Producer of the repeat."),
         Column("sequence", "Int64", "Sequence of the repeat within its producer."),
-        Column("redelivery", "Bool", "True when first and repeat are one record of one producer, sent twice."),
+        Column(
+            "redelivery", "Bool", "True when the repeat has the producer and the sequence of a record that came before."
+        ),
+        Column(
+            "differs",
+            "Array(LowCardinality(String))",
+            "Fields that say something else than the first: two events met under one id, and this one is lost. Empty of a repeat.",
+        ),
         Column("occurred_at", TIME, "When the repeat says that it happened, UTC."),
         *_BROUGHT,
     ),
@@ -245,6 +252,9 @@ BATCHES = Table(
         Column("stored", COUNTS, "Rows stored, by source."),
         Column("duplicates", COUNTS, "Repeats of a message_id that were kept out, by source; redeliveries left out."),
         Column("redelivered", COUNTS, "Repeats that are the very same record of the same producer, by source."),
+        Column(
+            "collisions", COUNTS, "Of duplicates and redelivered: other events under an id that was taken, by source."
+        ),
         Column("dead_lettered", COUNTS, "Records that could not be decoded or are not valid, by source."),
         Column(
             "unclaimed",

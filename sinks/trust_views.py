@@ -1,11 +1,12 @@
 """Views that show whether the figures can be trusted: what was restated and why, and what became of each producer's records.
 
 In: the tables.
-Out: RESTATEMENTS, CONSERVATION, LOST_SQL.
+Out: RESTATEMENTS, PLATFORM, CONSERVATION, LOST_SQL.
 Never: a count of batches where rows can be counted: a row that somebody deleted must show.
 """
 
 from schemas.families import FAMILIES
+from sinks.daily import ZONE
 from sinks.ddl import RETENTION
 from sinks.table import DATABASE, SEQUENCES
 from sinks.view import View
@@ -46,6 +47,17 @@ FROM
 WHERE revision > 0
 ORDER BY published_at, {_SERIES}, revision
 """,
+)
+
+#: How the platform was set when its views were last written. Whoever recomputes figures asks here, not its own settings.
+PLATFORM = View(
+    "platform_settings",
+    "How the figures of this store are made: one row.",
+    {
+        "reporting_zone": "Time zone of calendar days: those of the windows 1d 7d and 30d, and of the tables of days.",
+        "retention_days": "Days after which raw rows leave the store.",
+    },
+    f"SELECT '{ZONE}' AS reporting_zone, toInt64({RETENTION}) AS retention_days",
 )
 
 #: Rows that the batches say were stored and that the tables no longer hold, by source. Per batch the counts are small and come

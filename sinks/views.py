@@ -11,7 +11,7 @@ from schemas.sentiment import NEGATIVE_MILLI, POSITIVE_MILLI
 from sinks.analyst_views import ANALYST_VIEWS
 from sinks.table import DATABASE, SEQUENCES
 from sinks.tables import KPI_POINTS, TABLES
-from sinks.trust_views import CONSERVATION, LOST_SQL, RESTATEMENTS
+from sinks.trust_views import CONSERVATION, LOST_SQL, PLATFORM, RESTATEMENTS
 from sinks.view import View
 
 _POINT = {c.name: c.comment for c in KPI_POINTS.columns if not c.name.startswith("_") and c.name != "version"}
@@ -52,10 +52,11 @@ KPI_VIEWS = (
 
 _SEEN = f"SELECT source, producer_id, max(sequence) AS greatest FROM {SEQUENCES} GROUP BY source, producer_id"
 _REPORTED = f"""
-SELECT source, producer_id, toUInt64(max(last_sequence)) AS accepted, toUInt64(max(failed)) AS gone
+SELECT source, producer_id, toUInt64(max(last_sequence)) AS accepted, toUInt64(max(failed)) AS gone,
+    max(arraySum(arrayMap(t -> if(t.1 = 'OPTED_OUT', 0, t.2), JSONExtractKeysAndValues(refused, 'UInt64')))) AS unnumbered
 FROM {DATABASE}.producer_reports GROUP BY source, producer_id
 """
-_KINDS = ("stored", "duplicates", "redelivered", "dead_lettered", "unclaimed", "excluded", "withheld")
+_KINDS = ("stored", "duplicates", "redelivered", "collisions", "dead_lettered", "unclaimed", "excluded", "withheld")
 _COUNTED = " UNION ALL ".join(
     f"SELECT source, '{kind}' AS kind, amount FROM {DATABASE}.batches "
     f"ARRAY JOIN mapKeys({kind}) AS source, mapValues({kind}) AS amount WHERE startsWith(topic, 'events.')"
@@ -65,28 +66,29 @@ _LEDGER = f"""
 SELECT source, toInt64(sum(published)) AS published, toInt64(sum(stored) - sum(lost)) AS stored,
     toInt64(sum(dead_lettered)) AS dead_lettered, toInt64(sum(dropped) + sum(withheld)) AS dropped,
     toInt64(sum(duplicates)) AS duplicates,
-    toInt64(sum(unconfirmed) + sum(unclaimed)) AS unconfirmed, 
-    toInt64(sum(redelivered)) AS redelivered, toInt64(sum(excluded)) AS excluded,
+    toInt64(sum(unconfirmed) + sum(unclaimed)) AS unconfirmed,
+    toInt64(sum(redelivered)) AS redelivered, toInt64(sum(collisions)) AS collisions, toInt64(sum(excluded)) AS excluded,
+    toInt64(sum(unnumbered)) AS refused,
     published + unconfirmed - stored - dead_lettered - dropped - duplicates AS missing
 FROM
 (
     SELECT source, accepted AS published, gone AS dropped, greatest(seen, accepted) - accepted AS unconfirmed,
-        0 AS stored, 0 AS duplicates, 0 AS redelivered, 0 AS dead_lettered, 0 AS unclaimed, 0 AS excluded, 0 AS withheld,
-        0 AS lost
+        {", ".join(f"0 AS {k}" for k in _KINDS)}, 0 AS lost, unnumbered
     FROM
     (
-        SELECT source, producer_id, max(accepted) AS accepted, max(gone) AS gone, max(seen) AS seen FROM
+        SELECT source, producer_id, max(accepted) AS accepted, max(gone) AS gone, max(seen) AS seen,
+            max(unnumbered) AS unnumbered FROM
         (
-            SELECT source, producer_id, accepted, gone, 0 AS seen FROM ({_REPORTED})
+            SELECT source, producer_id, accepted, gone, 0 AS seen, unnumbered FROM ({_REPORTED})
             UNION ALL
-            SELECT source, producer_id, 0, 0, greatest FROM ({_SEEN})
+            SELECT source, producer_id, 0, 0, greatest, 0 FROM ({_SEEN})
         )
         GROUP BY source, producer_id
     )
     UNION ALL
-    SELECT source, 0, 0, 0, {", ".join(f"if(kind = '{k}', amount, 0)" for k in _KINDS)}, 0 FROM ({_COUNTED})
+    SELECT source, 0, 0, 0, {", ".join(f"if(kind = '{k}', amount, 0)" for k in _KINDS)}, 0, 0 FROM ({_COUNTED})
     UNION ALL
-    SELECT source, 0, 0, 0, {", ".join("0" for _ in _KINDS)}, lost FROM ({LOST_SQL})
+    SELECT source, 0, 0, 0, {", ".join("0" for _ in _KINDS)}, lost, 0 FROM ({LOST_SQL})
 )
 GROUP BY source
 ORDER BY source
@@ -103,7 +105,9 @@ LEDGER = View(
         "duplicates": "Repeats of a message_id that were kept out.",
         "unconfirmed": "Records beyond what their producer last reported, and dead letters that no producer claims.",
         "redelivered": "Copies of one record that a producer sent twice; not in published.",
+        "collisions": "Events lost, since another event had their id; part of duplicates and redelivered.",
         "excluded": "Rows stored that count in no figure, late or future; part of stored.",
+        "refused": "Events that producers refused as they were handed over, with a reason and without a number; not in published.",
         "missing": "published + unconfirmed - stored - dead_lettered - dropped - duplicates; the rest is on its way or lost.",
     },
     _LEDGER,
@@ -202,5 +206,5 @@ FRIENDLY = (
     ),
 )  # fmt: skip
 VIEWS: dict[str, View] = {
-    view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, LEDGER, CONSERVATION, *FRIENDLY, *ANALYST_VIEWS)
+    view.name: view for view in (*KPI_VIEWS, RESTATEMENTS, PLATFORM, LEDGER, CONSERVATION, *FRIENDLY, *ANALYST_VIEWS)
 }

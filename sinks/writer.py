@@ -15,6 +15,7 @@ from itertools import count
 
 import numpy as np
 import polars as pl
+import structlog
 
 from schemas.avro_batch import OFFSET, SchemaById
 from schemas.consents import Consents
@@ -32,6 +33,8 @@ from sinks.record_batches import Record
 from sinks.sink_metrics import SinkMetrics
 from sinks.statements import BATCH_COLUMNS, CUT, batches_sql, duplicates_sql, records_sql, refused_sql, withheld_sql
 from sinks.store import Store
+
+log = structlog.get_logger(__name__)
 
 #: An insert that touches more months than this is split.
 MAX_MONTHS = 50
@@ -66,7 +69,9 @@ class Writer:
         consents: Consents | None = None,
     ) -> None:
         self._store, self._config, self._patience, self._metrics = store, config, patience, metrics
-        self._prepare = {topic: Preparation(topic, schema_by_id, consents) for topic in config.topics}
+        self._prepare = {
+            topic: Preparation(topic, schema_by_id, consents, store_text=config.store_text) for topic in config.topics
+        }
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="sink-insert")
         self._failpoint = Failpoints(config.failpoint)
         self._numbers = count()
@@ -174,6 +179,9 @@ class Writer:
         for outcome, counted in prepared.summary.items():
             if outcome != "sequences" and counted:
                 self._metrics.records.labels(topic, outcome).inc(sum(counted.values()))
+        if lost := prepared.summary.get("collisions"):
+            self._metrics.collisions.labels(topic).inc(sum(lost.values()))
+            log.error("sink_found_collisions", topic=topic, partition=prepared.batch.partition, by_source=lost)
         self._metrics.position.labels(topic, str(prepared.batch.partition)).set(prepared.batch.last + 1)
 
 

@@ -71,6 +71,11 @@ HELD_BACK = Counter(
 EXPIRED = Counter(
     "footlights_kpi_expired_requests_total", "Backfill requests whose events the stream did not reach in time."
 )
+FOREIGN_PARTIALS = Counter(
+    "footlights_kpi_foreign_partials_total", "Records of the measures topic that no worker wrote; they are left out."
+)
+#: What reading a record raises that no worker of ours wrote.
+FOREIGN = (ValueError, KeyError, TypeError, IndexError, OverflowError)
 GAUGES = registered()
 STATE_BYTES = Gauge("footlights_kpi_state_bytes", "Stored records of the KPI stage.")
 
@@ -145,7 +150,7 @@ class KpisStage:
             expected=expected,
             first=batch.first_offset,
             last=batch.last_offset,
-            rows=len(batch),
+            rows=batch.covered,
             log_start=await log_start(self._app, batch.tp) if ask else None,
         )
         match decision:
@@ -167,18 +172,23 @@ class KpisStage:
                 break
             except NotCached as missing:
                 await self._schemas.fetch(missing.schema_id)
-        if decoded.bad:
-            raise ValueError(f"{SOURCE.name}: offset {decoded.bad[0].offset} is {decoded.bad[0].error_code}")
+        for foreign in decoded.bad:
+            _pass_over(foreign.offset, foreign.error_code)
         stage, now_ms = self._held_stage(), int(time.time() * 1000)
         if stage is None or not is_current(self._app, batch):
             return False
         offsets = decoded.frame["__offset"].to_list()
         for offset, row in zip(offsets, decoded.frame.iter_rows(named=True), strict=True):
-            stage.take(row, offset, now_ms)
+            try:
+                stage.take(row, offset, now_ms)
+            except FOREIGN as problem:
+                _pass_over(offset, type(problem).__name__)
+                continue
             PARTIALS.labels(row["kind"]).inc()
             if row["kind"] != HEAD:
                 self._news_at = time.monotonic()
                 self._news.set()
+        stage.pass_to(batch.last_offset)
         COLD.inc(stage.contributions.cold)
         stage.contributions.cold = 0
         self._batch, self._fresh = batch, True
@@ -270,6 +280,12 @@ class KpisStage:
             POINTS.labels(point["window"], str(point["final"]).lower()).inc()
             if point["revision"]:
                 REVISIONS.labels(point["kpi"]).inc()
+
+
+def _pass_over(offset: int, reason: str) -> None:
+    """Leave out a record of `measures` that no worker of ours wrote: a crash would meet it again at every start."""
+    log.error("foreign_partial_passed_over", topic=SOURCE.name, offset=offset, reason=reason)
+    FOREIGN_PARTIALS.inc()
 
 
 def attach(app: AppT, config: StreamConfig) -> KpisStage:

@@ -34,7 +34,7 @@ from stream_apps.changelog import Changelog, Place
 from stream_apps.checkpoints import Checkpoints
 from stream_apps.compute.partition import Rules
 from stream_apps.config import StreamConfig
-from stream_apps.dead_letters import DeadLetters
+from stream_apps.dead_letters import DECODE, VALIDATE, DeadLetters
 from stream_apps.exits import crashing, stop_for_dead_letters
 from stream_apps.failpoints import Failpoints
 from stream_apps.holdings import Held, Holdings
@@ -161,6 +161,7 @@ class MeasuresStage:
                     if not is_current(self._app, batch):
                         continue
                     self._take(held, rest, taken)
+                held.partition.offset = max(held.partition.offset, rest.last_offset)  # transactions may end the batch
                 held.batch = batch
                 held.acks.append(partial(stream.ack, event))
                 await self._hold_back(held)
@@ -172,13 +173,13 @@ class MeasuresStage:
             expected=held.expected,
             first=batch.first_offset,
             last=batch.last_offset,
-            rows=len(batch),
+            rows=batch.covered,
             log_start=await log_start(self._app, batch.tp) if ask else None,
         )
         fields = {"topic": batch.tp.topic, "partition": batch.tp.partition}
         match decision:
             case SkipPrefix(rows) if self._config.offset_rule:
-                return _without(batch, rows)
+                return batch.skip(rows)
             case SeekBack(offset):
                 log.warning("gap_seeks_back", offset=offset, got=batch.first_offset, **fields)
                 await seek_back(self._app, batch.tp, offset)
@@ -206,7 +207,7 @@ class MeasuresStage:
             taken.rows,
             taken.appended_ms,
             last_offset=batch.last_offset,
-            seen=len(batch),
+            seen=batch.covered,
             bad=[r.offset for r in taken.refused],
         )
         held.refused += taken.refused
@@ -227,15 +228,10 @@ class MeasuresStage:
             await self._written.wait()
 
 
-def _without(batch: RecordBatch, rows: int) -> RecordBatch:
-    if rows < len(batch):
-        return batch.skip(rows)
-    return RecordBatch(batch.tp, [], highwater=batch.highwater, generation=batch.generation, epoch=batch.epoch)
-
-
 def attach(app: AppT, config: StreamConfig) -> MeasuresStage:
     """Declare the stage's table, topics, agents and tasks on an app that has not started."""
     stage = MeasuresStage(app, config)
+    metrics.begin((DECODE, VALIDATE))
 
     def declare(family: str) -> None:
         async def consume(stream: Any) -> None:

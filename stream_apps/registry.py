@@ -14,6 +14,8 @@ import structlog
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from schemas.avro_resolution import schema_of
+
 log = structlog.get_logger(__name__)
 
 _NOT_FOUND = 404
@@ -34,12 +36,12 @@ class Schemas:
 
     def __init__(self, url: str) -> None:
         self._client = SchemaRegistryClient({"url": url, "timeout": 10})
-        self._held: dict[int, dict[str, Any]] = {}
+        self._held: dict[int, Any] = {}
         self._unknown: dict[int, float] = {}
         self._ids: dict[str, int] = {}
 
-    def by_id(self, schema_id: int) -> dict[str, Any]:
-        """The schema of an id, from the cache.
+    def by_id(self, schema_id: int) -> Any:
+        """The schema of an id, from the cache; None for one that is not Avro's.
 
         Raises
         ------
@@ -60,7 +62,7 @@ class Schemas:
         if found is None:
             self._unknown[schema_id] = time.monotonic()
         else:
-            self._held[schema_id] = json.loads(found.schema_str or "null")
+            self._held[schema_id] = schema_of(found.schema_str, found.schema_type)
 
     async def id_of(self, subject: str, text: str) -> int:
         """Id of one of our own schemas under its subject; waits until it is registered."""
@@ -75,7 +77,7 @@ class Schemas:
     def _registered(self, subject: str, wanted: dict[str, Any]) -> int | None:
         for version in self._client.get_versions(subject):
             found = self._client.get_version(subject, version)
-            if found.schema_id is not None and json.loads(found.schema.schema_str or "null") == wanted:
+            if found.schema_id is not None and schema_of(found.schema.schema_str, found.schema.schema_type) == wanted:
                 return int(found.schema_id)
         return None
 

@@ -51,6 +51,7 @@ class Rounds(ABC):
     def __init__(self, app: AppT, config: StreamConfig, work: str, target: Topic, *key: str) -> None:
         self._app, self._config, self._work, self._target, self._key = app, config, work, target, key
         self._schemas, self._publisher = Schemas(config.schema_registry), Publisher(config.bootstrap)
+        FAILURES.labels(work)  # there from the start: an alert reads it
         self._generation = -1
         self._draining = False
 

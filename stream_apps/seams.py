@@ -65,7 +65,8 @@ _SEAMS: list[tuple[Any, str, list[str] | None]] = [
     (aiokafka_fetcher.FetchResult, "check_assignment", ["self", "tp"]),
     (aiokafka_fetcher.FetchResult, "_update_position", ["self"]),
     (aiokafka_fetcher.PartitionRecords, "_unpack_records", ["self"]),
-    (aiokafka_fetcher, "READ_COMMITTED", None),
+    (aiokafka_fetcher.PartitionRecords, "_consume_aborted_up_to", ["self", "batch_offset"]),
+    (aiokafka_fetcher.PartitionRecords, "_contains_abort_marker", ["self", "next_batch"]),
     (aiokafka_consumer.AIOKafkaConsumer, "seek_to_committed", ["self", "partitions"]),
     (subscription_state.SubscriptionState, "reassignment_in_progress", None),
 ]

@@ -5,7 +5,13 @@ Out: metrics in the default registry.
 Never: a label with a value of a record.
 """
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.families import FAMILIES
+from schemas.topics import TOPICS
+from schemas.windows import LEVEL_NAMES
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -38,3 +44,22 @@ COLD_ROWS = Counter(
     "Rows for buckets whose state was given up: stored, but in the stream's figures only after a backfill.",
     ["family", "level"],
 )
+
+
+def begin(stages: Iterable[str]) -> None:
+    """Show every counter with all its labels at 0: one that appears with its first increment has not grown for Prometheus.
+
+    Parameters
+    ----------
+    stages
+        Where a record may be refused.
+    """
+    for family in FAMILIES.values():
+        ROWS.labels(family.name)
+        WITHHELD.labels(family.name)
+        for stage in stages:
+            DEAD_LETTERS.labels(family.name, stage)
+        for partition in range(TOPICS[family.topic].partitions):
+            TRUNCATED.labels(family.name, partition)
+        for level in LEVEL_NAMES.values():
+            COLD_ROWS.labels(family.name, level)

@@ -78,7 +78,12 @@ def registry_url(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def clickhouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of ClickHouse (the embedded engine behind its gateway) on a temporary folder; user `default`, no password."""
     folder = tmp_path_factory.mktemp("clickhouse")
-    yield from _serve("infra.embedded.gateway", ["--path", str(folder / "store")], "/ping", folder / "gateway.log")
+    yield from _serve(
+        "infra.embedded.gateway",
+        ["--path", str(folder / "store"), "--without-password"],
+        "/ping",
+        folder / "gateway.log",
+    )
 
 
 @pytest.fixture(scope="session")

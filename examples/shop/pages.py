@@ -6,8 +6,11 @@ Never: text of a visitor without escaping.
 """
 
 import os
+from decimal import Decimal
 from html import escape
 from importlib.resources import files
+
+from footlights.currencies import decimals
 
 from examples.shop.catalogue import CONCERTS, CURRENCY, Concert
 
@@ -31,7 +34,8 @@ def form(action: str, token: str, fields: str) -> str:
 
 def price(amount_minor: int) -> str:
     """An amount as people write it."""
-    return f"{amount_minor / 100:.2f} {CURRENCY}"
+    places = decimals(CURRENCY)
+    return f"{Decimal(amount_minor).scaleb(-places):.{places}f} {CURRENCY}"
 
 
 def home(user: str | None, token: str = "") -> str:

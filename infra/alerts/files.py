@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.alerts.kpi_rules import kpi_rules
 from infra.alerts.operational import RECORDINGS, RULES
-from infra.alerts.rule import Proof, Recording, Rule, Series
+from infra.alerts.rule import Proof, Recording, Rule, Series, minutes
 
 FOLDER = Path(__file__).parents[1] / "prometheus"
 RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -77,7 +77,9 @@ def _tests(rule_file: str, rules: list[Rule]) -> str:
     out = [f"rule_files:\n  - {rule_file}\nevaluation_interval: 1m\ntests:\n"]
     for rule in rules:
         if rule.proof is not None:
-            out += [_timeline(rule, rule.proof), _silence(rule, rule.proof)]
+            out += [_timeline(rule, rule.proof), _nothing(rule, rule.proof)]
+            if rule.proof.first is not None:
+                out.append(_first(rule, rule.proof, rule.proof.first))
         else:
             out.append(_case(f"{rule.name} always fires", [], [(5, rule.name, 1)]))
     return "".join(out)
@@ -92,15 +94,28 @@ def _timeline(rule: Rule, proof: Proof) -> str:
     return _case(f"{rule.name} fires, does not fire before, and resolves", series, looks)
 
 
-def _silence(rule: Rule, proof: Proof) -> str:
-    return _case(f"{rule.name} without data", [], [(LEAD_MINUTES + proof.bad_minutes, rule.name, 0)])
+def _nothing(rule: Rule, proof: Proof) -> str:
+    looks = [(LEAD_MINUTES + proof.bad_minutes, rule.name, proof.without_data)]
+    return _case(f"{rule.name} without any data", [], looks)
+
+
+def _first(rule: Rule, proof: Proof, first: float) -> str:
+    """The counter that goes up appears with what it has to tell, and stays as it is."""
+    born = next(s for s in proof.series if s.counter and not s.good)
+    others = [
+        (s.name, f"{s.start:.10g}+{s.good:.10g}x{LEAD_MINUTES + proof.bad_minutes}") for s in proof.series if s.good
+    ]
+    series = [*others, (born.name, f"_x{LEAD_MINUTES} {first:.10g}x{proof.bad_minutes}")]
+    look = LEAD_MINUTES + 1 + minutes(rule.for_)
+    looks = [(LEAD_MINUTES - 1, rule.name, 0), (look, rule.name, 1)]
+    return _case(f"{rule.name} fires as its counter appears with its first increment", series, looks)
 
 
 def _values(series: Series, proof: Proof) -> tuple[str, str]:
     counts = (LEAD_MINUTES, proof.bad_minutes, proof.settle_minutes)
-    if not series.counter:
-        parts = [f"{v:.10g}x{n - 1}" for v, n in zip((series.good, series.bad, series.good), counts, strict=True)]
-        return series.name, " ".join(parts)
+    if series.bad is None or not series.counter:
+        held = zip((series.good, series.bad, series.good), counts, strict=True)
+        return series.name, " ".join(f"_x{n}" if v is None else f"{v:.10g}x{n - 1}" for v, n in held)
     parts, value = [], series.start
     for number, (growth, count) in enumerate(zip((series.good, series.bad, series.good), counts, strict=True)):
         if number == 2 and series.catches_up:

@@ -5,14 +5,12 @@ Out: RULES, RECORDINGS.
 Never: an alert that nobody can act on: each has a runbook.
 """
 
-from infra.alerts.rule import CAUSE, NONE, PAGE, SYMPTOM, TICKET, Proof, Recording, Rule, Series, minutes
+from infra.alerts.rule import CAUSE, NONE, PAGE, SYMPTOM, TICKET, Proof, Recording, Rule, Series, grown, minutes
 
 #: Service level: at most this share of records is refused into dead letters, over 30 days.
 BUDGET = 0.001
 #: (long window, short window, burn rate, severity): Google's SRE workbook, chapter 5.
 BURNS = (("1h", "5m", 14.4, PAGE), ("6h", "30m", 6.0, PAGE), ("3d", "6h", 1.0, TICKET))
-_BAD = "sum(rate(footlights_stream_dead_letters_total[{w}]))"
-_ALL = "sum(rate(footlights_stream_rows_total[{w}]))"
 
 
 def _ratio(window: str) -> str:
@@ -20,7 +18,11 @@ def _ratio(window: str) -> str:
 
 
 RECORDINGS = tuple(
-    Recording(_ratio(w), f"({_BAD.format(w=w)} or vector(0)) / ({_ALL.format(w=w)} > 0)")
+    Recording(
+        _ratio(w),
+        f"(sum({grown('footlights_stream_dead_letters_total', w)}) or vector(0)) "
+        f"/ (sum({grown('footlights_stream_rows_total', w)}) > 0)",
+    )
     for w in dict.fromkeys(w for long, short, _, _ in BURNS for w in (short, long))
 )
 
@@ -43,7 +45,10 @@ def _burn(long: str, short: str, rate: float, severity: str) -> Rule:
         "2m", severity, SYMPTOM,
         f"{{{{ $value | humanizePercentage }}}} of records were refused over {long}, {rate:g} times the budget's pace",
         "Records that cannot be decoded or are not valid eat the month's budget. They are kept, encrypted, and can be replayed.",
-        Proof(_rows(10_000 * BUDGET * rate * 3), bad_minutes=minutes(long) + 5, settle_minutes=minutes(short) + 10),
+        Proof(
+            _rows(10_000 * BUDGET * rate * 3), bad_minutes=minutes(long) + 5, settle_minutes=minutes(short) + 10,
+            first=10_000 * BUDGET * rate * minutes(long) * 2,
+        ),
     )  # fmt: skip
 
 
@@ -62,19 +67,34 @@ def _gauge(
 
 def _growth(
     name: str, group: str, metric: str, window: str, severity: str, role: str, summary: str, description: str, *, labels: str,
-    most: float = 0, bad: float = 1,
+    most: float = 0, bad: float = 1, also: str = "",
 ) -> Rule:  # fmt: skip
-    """A rule over the growth of a counter."""
-    held = dict(pair.split("=") for pair in labels.split(",") if pair)
+    """A rule over the growth of a counter; `also` are labels that its proof's series has by the selector."""
+    held = dict(pair.split("=") for pair in f"{labels},{also}".split(",") if pair)
     text = ",".join(f'{k}="{v}"' for k, v in held.items())
+    series = f"{metric.partition('{')[0]}{{{text}}}"
     return Rule(
-        name, group, f"increase({metric}[{window}]) > {most:g}", "0m", severity, role, summary, description,
-        Proof((Series(f"{metric}{{{text}}}", 0, bad, counter=True),), minutes(window), held, settle_minutes=minutes(window) + 5),
+        name, group, f"{grown(metric, window)} > {most:g}", "0m", severity, role, summary, description,
+        Proof(
+            (Series(series, 0, bad, counter=True),), minutes(window), held, settle_minutes=minutes(window) + 5,
+            first=most + bad,
+        ),
     )  # fmt: skip
 
 
 _VALUE = "{{ $value | humanize }}"
 _ANSWERS, _EVENTS = "footlights_collector_request_duration_seconds_count", "footlights_collector_events_total"
+_FAILED, _CRASHED, _DROPPED = '{status=~"5.."}', '{status="500"}', '{result="drop",code!="OPTED_OUT"}'
+_REFUSED = "footlights_collector_refused_requests_total"
+#: What a process of each kind exports from its start on.
+KINDS = {
+    "worker": "footlights_stream_rebalances_total",
+    "kpis": "footlights_kpi_held_changes_total",
+    "sink": "footlights_sink_failures_total",
+    "monitor": "footlights_monitor_looks_total",
+}
+_CANARY = "footlights_canary_timestamp_seconds"
+_COLLISIONS = grown("footlights_sink_collisions_total", "1h")
 RULES: tuple[Rule, ...] = (
     Rule(
         "Watchdog", "footlights-meta", "vector(1)", "0m", NONE, CAUSE, "Alerting works",
@@ -84,6 +104,28 @@ RULES: tuple[Rule, ...] = (
         "TargetDown", "footlights-meta", "up", "== 0", "2m", PAGE, CAUSE,
         "{{ $labels.instance }} of {{ $labels.job }} answers no scrape", "A worker, sink or monitor is gone or stuck.",
         good=1, bad=0, labels="job=footlights,instance=w1", where='{job="footlights"}',
+    ),
+    Rule(
+        "ProcessMissing", "footlights-meta",
+        " or ".join(f'label_replace(absent({name}), "process", "{kind}", "", "")' for kind, name in KINDS.items()),
+        "5m", PAGE, CAUSE,
+        "Prometheus knows no {{ $labels.process }}",
+        "None runs, or none is scraped; every other alert about it is silent then.",
+        Proof(
+            tuple(
+                Series(f'{name}{{job="footlights",instance="{kind}"}}', 0, None if kind == "sink" else 0)
+                for kind, name in KINDS.items()
+            ),
+            12, {"process": "sink"}, without_data=len(KINDS),
+        ),
+    ),
+    Rule(
+        "MonitorStuck", "footlights-meta", "increase(footlights_monitor_looks_total[10m]) == 0", "2m", PAGE, CAUSE,
+        "The monitor has finished no look for 10 minutes", "Its gauges show what was, and alerts on them are worth nothing.",
+        Proof(
+            (Series('footlights_monitor_looks_total{job="footlights",instance="m1"}', 6, 0, counter=True, start=6),), 14,
+            {"job": "footlights", "instance": "m1"},
+        ),
     ),
     Rule(
         "ProcessRestarts", "footlights-meta", 'changes(process_start_time_seconds{job="footlights"}[15m]) > 3', "0m", PAGE, CAUSE,
@@ -118,6 +160,19 @@ RULES: tuple[Rule, ...] = (
         "DuplicateRows", "footlights-ledger", "footlights_store_duplicate_rows", "> 0", "0m", PAGE, SYMPTOM,
         f"{_VALUE} rows of the last hour are stored twice", "The promise that nothing counts twice is broken.", good=0, bad=2,
     ),
+    Rule(
+        "Collisions", "footlights-ledger",
+        f"sum({_COLLISIONS}) > 0 or max(footlights_store_collisions) > 0", "0m", PAGE, SYMPTOM,
+        f"{_VALUE} events were lost in an hour, since other events had their ids",
+        "Two processes draw the same ids, or a client gives one id to two events.",
+        Proof(
+            (
+                Series('footlights_sink_collisions_total{topic="events.commerce",instance="s1"}', 0, 1, counter=True),
+                Series("footlights_store_collisions", 0, 3),
+            ),
+            62, settle_minutes=70, first=1,
+        ),
+    ),
     _growth(
         "ProducersDrop", "footlights-ledger", "footlights_ledger_dropped_records", "10m", TICKET, SYMPTOM,
         f"Producers of {{{{ $labels.source }}}} gave up {_VALUE} records in 10 minutes",
@@ -132,6 +187,11 @@ RULES: tuple[Rule, ...] = (
         "ColdRows", "footlights-ledger", "footlights_stream_cold_rows_total", "1h", TICKET, SYMPTOM,
         f"{_VALUE} rows of {{{{ $labels.family }}}} came for buckets given up", "Their figures need a backfill.",
         labels="family=commerce,level=minute",
+    ),
+    _growth(
+        "ForeignPartials", "footlights-ledger", "footlights_kpi_foreign_partials_total", "1h", TICKET, CAUSE,
+        f"{_VALUE} records of the topic measures were written by none of our workers",
+        "The KPI stage left them out. Whoever writes there can also write what looks like ours.", labels="job=footlights,instance=w1",
     ),
     _growth(
         "HeldChanges", "footlights-ledger", "footlights_kpi_held_changes_total", "1h", TICKET, SYMPTOM,
@@ -175,9 +235,15 @@ RULES: tuple[Rule, ...] = (
         good=2, bad=45, labels="stop=stored",
     ),
     Rule(
-        "CanaryMissing", "footlights-freshness", "time() - max(footlights_canary_timestamp_seconds) > 180", "1m", PAGE, SYMPTOM,
+        "CanaryMissing", "footlights-freshness",
+        f"(time() - max(last_over_time({_CANARY}[1d])) > 180 or absent_over_time({_CANARY}[1d]) * 86400) "
+        "unless on () max(footlights_canary_interval_seconds) == 0",
+        "2m", PAGE, SYMPTOM,
         "No canary came through for {{ $value | humanizeDuration }}", "The whole path is blocked somewhere.",
-        Proof((Series('footlights_canary_timestamp_seconds{tenant="canary"}', 60, 0, counter=True, catches_up=True),), 7),
+        Proof(
+            (Series('footlights_canary_timestamp_seconds{tenant="canary"}', 60, 0, counter=True, catches_up=True),),
+            8, without_data=1,
+        ),
     ),
     Rule(
         "CheckpointsSlow", "footlights-freshness",
@@ -196,7 +262,7 @@ RULES: tuple[Rule, ...] = (
     # The collector
     Rule(
         "CollectorUnavailable", "footlights-collector",
-        f'sum by (instance) (rate({_ANSWERS}{{status=~"5.."}}[5m])) / sum by (instance) (rate({_ANSWERS}[5m])) > 0.01', "5m", PAGE,
+        f"sum by (instance) ({grown(_ANSWERS + _FAILED, '5m')}) / sum by (instance) ({grown(_ANSWERS, '5m')}) > 0.01", "5m", PAGE,
         SYMPTOM, "{{ $value | humanizePercentage }} of requests to {{ $labels.instance }} are sent away",
         "Browsers and services keep their events and come again; those that cannot keep them lose them.",
         Proof(
@@ -212,10 +278,28 @@ RULES: tuple[Rule, ...] = (
         "{{ $value | humanize1024 }}B wait on the disk of {{ $labels.instance }}",
         "Kafka does not take what the collector has answered for.", good=1e6, bad=2e9, labels="instance=c1",
     ),
+    _growth(
+        "CollectorCrashes", "footlights-collector", _ANSWERS + _CRASHED, "10m", TICKET, SYMPTOM,
+        f"{{{{ $labels.instance }}}} answered {_VALUE} requests of {{{{ $labels.route }}}} with 500 in 10 minutes",
+        "Its own fault, and no request's: a client that sends the same again is blocked for as long.",
+        labels="route=/v1/batch,instance=c1", also="status=500",
+    ),
+    Rule(
+        "CollectorRefuses", "footlights-collector",
+        f"sum by (route) ({grown(_REFUSED, '10m')}) / sum by (route) ({grown(_ANSWERS, '10m')}) > 0.05", "10m", TICKET,
+        SYMPTOM, "{{ $value | humanizePercentage }} of requests to {{ $labels.route }} are refused as a whole",
+        "No client sends such a request again: their events are gone, and the ledger knows nothing of them.",
+        Proof(
+            (
+                Series(f'{_ANSWERS}{{route="/v1/batch",status="202",instance="c1"}}', 600, 600, counter=True),
+                Series(f'{_REFUSED}{{route="/v1/batch",status="400",instance="c1"}}', 0, 100, counter=True),
+            ),
+            22, {"route": "/v1/batch"}, settle_minutes=25,
+        ),
+    ),
     Rule(
         "CollectorDrops", "footlights-collector",
-        f'sum by (code) (rate({_EVENTS}{{result="drop",code!="OPTED_OUT"}}[10m])) '
-        f"/ ignoring (code) group_left sum(rate({_EVENTS}[10m])) > 0.05",
+        f"sum by (code) ({grown(_EVENTS + _DROPPED, '10m')}) / ignoring (code) group_left sum({grown(_EVENTS, '10m')}) > 0.05",
         "10m", TICKET, SYMPTOM, "{{ $value | humanizePercentage }} of events are refused as {{ $labels.code }}",
         "A client sends what cannot be taken; it is told so, and the events are gone.",
         Proof(

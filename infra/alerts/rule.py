@@ -16,14 +16,16 @@ CAUSE, SYMPTOM, BUSINESS = "cause", "symptom", "business"
 
 @dataclass(frozen=True)
 class Series:
-    """A series in a proof: its value in good and in bad times, or for a counter its growth a minute from `start` on.
+    """A series in a proof: its value in good and in bad times, None where it is away, or for a counter its growth a minute.
+
+    A counter begins with `start`.
 
     With `catches_up`, a counter goes on after the bad time as if that had never been.
     """
 
     name: str
     good: float
-    bad: float
+    bad: float | None
     counter: bool = False
     start: float = 0
     catches_up: bool = False
@@ -31,12 +33,18 @@ class Series:
 
 @dataclass(frozen=True)
 class Proof:
-    """Series that make a rule fire, and for how many minutes they must be bad; `labels` of the alert that then stands."""
+    """Series that make a rule fire, and for how many minutes they must be bad; `labels` of the alert that then stands.
+
+    Of a rule that a single burst fires, `first` is what its counter has as it appears, with no sample before. `without_data` tells
+    how many alerts fire where there is no series at all: none, but of a rule about something missing.
+    """
 
     series: tuple[Series, ...]
     bad_minutes: int
     labels: dict[str, str] = field(default_factory=dict)
     settle_minutes: int = 15
+    first: float | None = None
+    without_data: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,26 @@ class Recording:
 
     name: str
     expr: str
+
+
+#: For so long a series must have been away to count as new: one scrape that fails proves nothing.
+NEW_AFTER = "5m"
+
+
+def grown(selector: str, window: str) -> str:
+    """By how much counters grew in a window, those that appear in it from nothing.
+
+    `increase()` alone sees growth between two samples, and of a counter that appears with its first increment it sees none. Where a
+    process was not scraped for five minutes, its counters are new again, and what they held may be told a second time.
+
+    Examples
+    --------
+    >>> grown("x_total", "10m")
+    '(x_total unless last_over_time(x_total[5m] offset 10m) or increase(x_total[10m]))'
+    """
+    return (
+        f"({selector} unless last_over_time({selector}[{NEW_AFTER}] offset {window}) or increase({selector}[{window}]))"
+    )
 
 
 def minutes(text: str) -> int:

@@ -17,7 +17,7 @@ from infra.addresses import Addresses, resolve
 from infra.backfill.plan import REASONS, Plan, Span, plan, requests
 from infra.idle import waiting_for
 from infra.settings import Settings
-from infra.store import connect
+from infra.store import connect, zone_of
 from infra.verify.run import DAY_MS, ClientStore
 from schemas.kpis import KPIS, Kpi
 from schemas.metric_catalogue import METRICS
@@ -83,7 +83,7 @@ def backfill(
     def look() -> Plan:
         with connect(settings, addresses) as client:
             cutoff_ms = int(time.time() * 1000) - settings["ANALYTICS_RETENTION_DAYS"] * DAY_MS
-            span = Span(from_ms, to_ms, settings["FOOTLIGHTS_REPORTING_ZONE"])
+            span = Span(from_ms, to_ms, zone_of(client))
             return plan(ClientStore(client), kpi, span, reason=reason, cutoff_ms=cutoff_ms)
 
     _await_idle(settings, deadline)

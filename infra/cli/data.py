@@ -117,16 +117,28 @@ def simulate(
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="Log, JSONL or CSV; also .gz.")],
-    format: Annotated[str, typer.Option("--format", help="combined, segment or csv.")] = "combined",
-    mapping: Annotated[Path | None, typer.Option(help="TOML file that says what the columns of a CSV are.")] = None,
+    file: Annotated[Path, typer.Argument(help="Log, JSON lines or CSV, plain or gzip.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="combined (access logs of Apache and nginx; the first lines tell the variant), vhost_combined, common, "
+            "segment (JSON lines) or csv.",
+        ),
+    ] = "combined",
+    mapping: Annotated[
+        Path | None, typer.Option(help="TOML file that says what the columns of a CSV are; needed for csv.")
+    ] = None,
     speed: Annotated[float | None, typer.Option(help="Times real time; default: as fast as possible.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a line was refused.")] = False,
     source: Annotated[str, typer.Option(help="Source in the ledger.")] = "replay",
     tenant: Annotated[str, typer.Option(help="Tenant of the events.")] = "default",
     as_json: Json = False,
 ) -> None:
-    """Publish real input; a bad line is counted and named, and a run that is repeated counts nothing twice."""
+    """Publish real input; a bad line is counted and named, and a run that is repeated counts nothing twice.
+
+    Rows without a person, a guest's purchase, are taken. Exit 1: Kafka did not acknowledge all, or the file is cut off or damaged.
+    """
     from infra.replay.mapping import BadMapping
     from infra.replay.publishing import Stalled
     from infra.replay.run import ReplayConfig
@@ -150,6 +162,12 @@ def replay(
         say(f"{result.read:,} lines read, {result.published:,} records published, {result.refused:,} lines refused")
         for line in result.named[:20]:
             say(f"  line {line.line}: {line.reason}")
+        if result.refused > 20:
+            say(f"  and {result.refused - 20:,} more; --json names the first hundred and counts all by reason")
+        beside = ", ".join(f"{count:,} {name}" for name, count in result.beside.items() if count)
+        say(f"The file has {result.file_lines:,} lines: {result.read:,} read{beside and ', '}{beside}.")
+        if result.problem:
+            say(f"Not all of it is sound: {result.problem}.")
     raise typer.Exit(result.exit_code)
 
 

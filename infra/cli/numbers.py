@@ -6,6 +6,7 @@ Never: a figure without what is known about it.
 """
 
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -82,7 +83,7 @@ def ledger(
     patience: Annotated[float, typer.Option(help="Seconds in which a gap may still close.")] = LEDGER_PATIENCE_S,
     as_json: Json = False,
 ) -> None:
-    """Balance what was published against what became of it, per source; exit 1 when a gap stays."""
+    """Balance what was published against what became of it, per source; exit 1 when a gap stays or ids collided."""
     from infra.addresses import resolve
     from infra.ledger import COLUMNS, conservation, settled
     from infra.store import connect
@@ -92,15 +93,23 @@ def ledger(
     with connect(settings, addresses) as client:
         rows = settled(client, addresses.kafka, patience)
         processes = conservation(client) if producers else None
-    gap = sum(row["gap"] for row in rows)
+    gap, collisions = (sum(row[name] for row in rows) for name in ("gap", "collisions"))
     if as_json:
-        print_json({"sources": rows, "gap": gap} | ({} if processes is None else {"producers": processes}))
+        print_json(
+            {"sources": rows, "gap": gap, "collisions": collisions}
+            | ({} if processes is None else {"producers": processes})
+        )
     else:
         print_rows(rows, COLUMNS)
         if processes is not None:
             print_rows(processes)
         console.print("no gap" if not gap else f"gap of {gap:,} records")
-    if gap:
+        if collisions:
+            console.print(
+                f"{collisions:,} events were lost, since their ids were taken by other events; "
+                "they are in the table duplicates, and docs/runbooks/collisions.md tells what to do"
+            )
+    if gap or collisions:
         raise typer.Exit(1)
 
 
@@ -121,7 +130,6 @@ def verify(
             client,
             from_ms=from_ms,
             to_ms=to_ms,
-            zone=settings["FOOTLIGHTS_REPORTING_ZONE"],
             now_ms=int(time.time() * 1000),
             retention_days=settings["ANALYTICS_RETENTION_DAYS"],
             patience_s=settings["FOOTLIGHTS_COHORTS_S"] and settings["FOOTLIGHTS_COHORTS_S"] + ROUND_S,
@@ -134,8 +142,18 @@ def verify(
             f"{result.equal:,} of {result.compared:,} windows equal to the bit, {result.sessions:,} sessions among them"
         )
         if found["different"]:
-            print_rows(found["different"][:50])
+            print_rows([_with_times(row) for row in found["different"][:50]])
         if found["expired"]:
-            print_rows(found["expired"], title="raw rows gone by retention, not compared")
+            print_rows([_with_times(row) for row in found["expired"]], title="raw rows gone by retention, not compared")
     if found["different"]:
         raise typer.Exit(1)
+
+
+def _with_times(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with times as people read them, in UTC, where it has epoch milliseconds."""
+    return {
+        name.removesuffix("_ms"): f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
+        if name.endswith("_ms")
+        else value
+        for name, value in row.items()
+    }

@@ -72,7 +72,7 @@ def worker(
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],
             clickhouse_url=addresses.clickhouse if settings["FOOTLIGHTS_COHORTS_S"] else "",
             clickhouse_user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
-            clickhouse_password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
+            clickhouse_password=settings.store_password(),
             cohorts_s=settings["FOOTLIGHTS_COHORTS_S"] or 1.0,
         )
     )
@@ -113,7 +113,7 @@ def sink(
             schema_registry=addresses.schema_registry,
             clickhouse_url=addresses.clickhouse,
             user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
-            password=settings["FOOTLIGHTS_CLICKHOUSE_PASSWORD"],
+            password=settings.store_password(),
             store_text=settings["FOOTLIGHTS_STORE_TEXT"],
             metrics_port=metrics_port,
             failpoint=settings["FOOTLIGHTS_FAILPOINT"],

@@ -8,6 +8,7 @@ Never: a return of `up --detach` before all is ready.
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,7 +30,13 @@ def register(app: typer.Typer) -> None:
 
 def up(detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready.")] = False) -> None:
     """Start what is missing, in order: broker, registry, store, workers, sink. Ctrl-C drains and stops all."""
+    from infra.embedded.folders import BadFolder, check_folder
+
     settings = load()
+    try:
+        check_folder(settings.data_dir)
+    except BadFolder as problem:
+        fail(str(problem), 2)
     if detach:
         start_detached(settings)
         return
@@ -88,13 +95,20 @@ def start_detached(settings: Settings) -> None:
         if process is not None and process.poll() is not None and not _is_owned(settings):
             fail(f"the stack did not start: {_last_line(log)} (log: {log})")
         time.sleep(0.2)
-    waiting = [p["name"] for p in (answer or {}).get("processes", []) if p["state"] != "running"]
-    fail(
-        f"not ready after {UP_PATIENCE_S:.0f} s, still waiting for {', '.join(waiting) or 'the supervisor'}; see {log.parent}"
-    )
+    waiting = [p for p in (answer or {}).get("processes", []) if p["state"] != "running"]
+    told = ", ".join(f"{p['name']} ({_last_line(_log_of(settings, p['name']))})" for p in waiting)
+    fail(f"not ready after {UP_PATIENCE_S:.0f} s, still waiting for {told or 'the supervisor'}; see {log.parent}")
 
 
-def _last_line(log: Any) -> str:
+def _log_of(settings: Settings, name: str) -> Path:
+    """The log that a process of the stack writes."""
+    folder = settings.data_dir
+    return folder / "kafka" / "kafka.out" if name == "kafka" else folder / "logs" / f"{name}.log"
+
+
+def _last_line(log: Path) -> str:
+    if not log.exists():
+        return "no log yet"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "no word in its log"
 
@@ -199,22 +213,17 @@ def doctor(as_json: Json = False) -> None:
 
 def migrate() -> None:
     """Create topics, register schemas, bring the tables up to date."""
+    from infra import migrate as everything
     from infra.addresses import resolve
-    from infra.migrate import MigrationFailed, migrate_schemas, migrate_topics
-    from infra.store import connect
     from infra.telemetry import configure
-    from sinks.migrate import migrate as migrate_tables
+    from sinks.errors import MigrationError
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
-    addresses = resolve(settings)
     try:
-        done = migrate_topics(addresses.kafka, settings["FOOTLIGHTS_REPLICATION"])
-    except MigrationFailed as problem:
+        done = everything.migrate(settings, resolve(settings))
+    except (everything.MigrationFailed, MigrationError) as problem:
         fail(str(problem))
-    done += migrate_schemas(addresses.schema_registry)
-    with connect(settings, addresses) as client:
-        done += migrate_tables(client, settings["ANALYTICS_RETENTION_DAYS"])
     for line in done or ["all is up to date"]:
         say(line)
 

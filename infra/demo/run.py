@@ -151,8 +151,8 @@ def _account(settings: Settings, result: SimulateResult, visited: dict[str, dict
         f"\nverify: {checked.equal:,} of {checked.compared:,} published figures equal their recomputation to the bit"
     )
     print_rows(rows, COLUMNS, title="ledger: what became of every record")
-    gap = sum(row["gap"] for row in rows)
+    gap, collisions = (sum(row[name] for row in rows) for name in ("gap", "collisions"))
     console.print(
         "no gap: published = stored + dead-lettered + dropped + duplicates" if not gap else f"gap of {gap} records"
     )
-    return 1 if gap or checked.different or wrong else 0
+    return 1 if gap or collisions or checked.different or wrong else 0

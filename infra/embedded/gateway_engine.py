@@ -6,33 +6,30 @@ Never: two owners of one directory; a setting that outlives its request.
 """
 
 import fcntl
-import re
+import json
 import shutil
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import chdb
 
+from infra.embedded.folders import check_folder
 from infra.embedded.gateway_errors import GatewayError
-from infra.embedded.gateway_reader import LIMITS, ReaderGate, check_settings
-from infra.embedded.gateway_statement import Statement, quote
+from infra.embedded.gateway_identity import ID
+from infra.embedded.gateway_sessions import Sessions
+from infra.embedded.gateway_settings import READONLY, SERVER_DEFAULTS, bounded, check_names, explaining
+from infra.embedded.gateway_statement import Statement, encoded, quote
+from infra.embedded.gateway_users import READER
+from infra.embedded.reader_gate import ReaderGate
 
-READER = "reader"
-USERS = ("default", READER)
 #: Two distributions bring the module `chdb`, one with types and one without; which one stays depends on the order of installation.
 _connect: Callable[[str], Any] = chdb.connect
-_SESSIONS = 256
-_LOCK_WAIT_S = 30
 _OWNER_WAIT_S = 2.0
-# The engine gives its own ids; a client's id travels as the statement's comment.
-_ID = "Settings['log_comment']"
-_KILL = re.compile(r"\s*KILL\s+QUERY\s", re.IGNORECASE)
-_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
 class DirectoryInUse(RuntimeError):
@@ -58,108 +55,159 @@ class Engine:
     def __init__(self, folder: Path, *, max_memory: int) -> None:
         self.folder = folder.resolve()
         self.incoming = self.folder / "incoming"
+        check_folder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = _own(self.folder / "lock")
-        shutil.rmtree(self.incoming, ignore_errors=True)
-        self.incoming.mkdir()
+        self.nowhere = self.folder / "nowhere"
+        for passing in (self.incoming, self.nowhere):
+            shutil.rmtree(passing, ignore_errors=True)
+            passing.mkdir()
         config = self.folder / "config.xml"
         config.write_text(_config(max_memory))
         self._address = f"{self.folder / 'engine'}?config-file={config}"
         self._keeper = _connect(self._address)
         self._keeper_lock = threading.Lock()
-        self._sessions: OrderedDict[tuple[str, str], tuple[Any, threading.Lock]] = OrderedDict()
-        self._sessions_lock = threading.Lock()
+        self.sessions = Sessions(lambda: _connect(self._address))
         self.timezone = self._ask("SELECT timezone()")
-        names = self._ask("SELECT name FROM system.table_functions").split("\n")
+        types = self._ask("SELECT name, content_type FROM system.formats WHERE is_output").splitlines()
+        #: The media type of each format.
+        self.content_types = dict(line.split("\t", 1) for line in types)
+        names = self._ask("SELECT name FROM system.functions").split("\n")
         self._gate = ReaderGate(names, self._classify, self._ask)
 
     def close(self) -> None:
         """Close the engine; running statements must have ended."""
-        with self._sessions_lock:
-            for handle, _ in self._sessions.values():
-                handle.close()
-            self._sessions.clear()
+        self.sessions.close()
         self._keeper.close()
         self._lock.close()
 
     @contextmanager
     def handle(self, statement: Statement) -> Iterator[Any]:
-        """Give a handle on which the statement's database, settings and limits hold, for its time only."""
-        if statement.user == READER:
-            check_settings(statement.settings)
-            self._gate.check(statement.sql, statement.parameters)
-        if not statement.session or statement.user == READER:
-            handle = _connect(self._address)
-            try:
-                _prepare(handle, statement)
+        """Give a handle on which the statement's database, settings, limits and tables hold, for its time only.
+
+        Raises
+        ------
+        GatewayError
+            For what the user may not do, and for a session that is locked or not there.
+        """
+        if statement.reading:
+            self._only_reads(statement.sql)
+        check_names(statement.settings)
+        if statement.roles:
+            raise GatewayError(511, "UNKNOWN_ROLE", f"There is no role `{statement.roles[0]}` in user directories.")
+        if statement.session and statement.user != READER:
+            with self._within_session(statement, statement.session) as handle:
                 yield handle
-            finally:
-                handle.close()
             return
-        handle, lock = self._session(statement.user, statement.session)
-        if not lock.acquire(timeout=_LOCK_WAIT_S):
-            raise GatewayError(
-                373, "SESSION_IS_LOCKED", f"Session {statement.session} is locked by a concurrent client."
-            )
-        try:
-            _prepare(handle, statement)
+        with self._opened(statement) as handle:
+            if statement.user == READER:
+                self._judge(handle, statement)
             yield handle
-        finally:
-            for name in ("log_comment", *statement.settings):
-                handle.query(f"SET {name} = DEFAULT")
-            lock.release()
 
     def kill(self, query_id: str) -> None:
         """Stop the statement of that id, if it still runs."""
-        self._ask(f"KILL QUERY WHERE {_ID} = {quote(query_id)} ASYNC")
+        self._ask(f"KILL QUERY WHERE {ID} = {quote(query_id)} ASYNC")
 
     def kill_all(self) -> None:
         """Stop every client's statement; an unfinished insert is as one that never came."""
-        self._ask(f"KILL QUERY WHERE {_ID} != '' ASYNC")
+        self._ask(f"KILL QUERY WHERE {ID} != '' ASYNC")
 
-    def _session(self, user: str, name: str) -> tuple[Any, threading.Lock]:
-        with self._sessions_lock:
-            if (user, name) not in self._sessions:
-                self._sessions[user, name] = (_connect(self._address), threading.Lock())
-            self._sessions.move_to_end((user, name))
-            if len(self._sessions) > _SESSIONS:
-                for key, (handle, lock) in self._sessions.items():
-                    if lock.acquire(blocking=False):
-                        handle.close()
-                        del self._sessions[key]
-                        break
-            return self._sessions[user, name]
+    @contextmanager
+    def _opened(self, statement: Statement) -> Iterator[Any]:
+        handle = _connect(self._address)
+        try:
+            _prepare(handle, statement, self._settings(handle, statement))
+            yield handle
+        finally:
+            handle.close()
+
+    @contextmanager
+    def _within_session(self, statement: Statement, name: str) -> Iterator[Any]:
+        """Give the session's handle; what the request alone brought is gone afterwards, what the statement set stays."""
+        taken = self.sessions.take(
+            statement.user, name, timeout_s=statement.session_timeout_s, must_exist=statement.session_check
+        )
+        with taken as handle:
+            settings = self._settings(handle, statement)
+            if settings.pop(READONLY, "0") != "0":
+                # On this handle it would hold for ever: not even `SET readonly = 0` is allowed then.
+                self._only_reads(statement.sql)
+            before = _values(handle, settings)
+            database = _text(handle, "SELECT currentDatabase()", {})
+            try:
+                _prepare(handle, statement, settings)
+                yield handle
+            finally:
+                _set(handle, before)
+                for table in statement.external:
+                    table.drop(handle)
+                if statement.database:
+                    handle.query(f"USE `{database}`")
+
+    def _settings(self, handle: Any, statement: Statement) -> dict[str, str]:
+        own = {**SERVER_DEFAULTS, "log_comment": statement.query_id, **statement.settings}
+        if statement.user != READER:
+            return own
+        sent = bounded(statement.settings, lambda name: _values(handle, {name: ""}).get(name, ""))
+        return {**own, **sent}
+
+    def _only_reads(self, sql: str) -> None:
+        verdict = self._classify(sql)
+        if verdict["query_class"].name != "READ_ONLY" or verdict["statement_count"] != 1:
+            raise GatewayError(164, "READONLY", "Cannot execute query in readonly mode; POST writes.")
+
+    def _judge(self, handle: Any, statement: Statement) -> None:
+        whole = explaining(statement.settings)
+        if whole != statement.settings:
+            # On a handle of its own: a limit that the client narrowed must not shorten what the gate looks at.
+            with self._opened(replace(statement, settings=whole)) as other:
+                self._judge(other, replace(statement, settings=whole))
+            return
+        self._gate.check(
+            statement.sql,
+            statement.parameters,
+            database=statement.database or "default",
+            analyse=lambda sql, parameters: _text(handle, sql, parameters),
+        )
 
     def _ask(self, sql: str, parameters: dict[str, str] | None = None) -> str:
         with self._keeper_lock:
-            return bytes(self._keeper.query(sql, "TSVRaw", params=parameters or {}).bytes() or b"").decode().strip()
+            return _text(self._keeper, sql, parameters or {})
 
     def _classify(self, sql: str) -> Any:
         with self._keeper_lock:
-            return self._keeper._conn.classify_query(sql)
+            return self._keeper._conn.classify_query(encoded(sql))
 
 
-def executable(sql: str) -> str:
-    """Return the statement as the engine runs it: KILL QUERY finds statements by the ids that clients gave.
-
-    >>> executable("KILL QUERY WHERE query_id = 'a'")
-    "KILL QUERY WHERE Settings['log_comment'] = 'a'"
-    """
-    return re.sub(r"\bquery_id\b", _ID, sql) if _KILL.match(sql) else sql
+def _text(handle: Any, sql: str, parameters: dict[str, str]) -> str:
+    return (
+        bytes(handle.query(encoded(sql), "TSVRaw", params=parameters).bytes() or b"").decode(errors="replace").strip()
+    )
 
 
-def _prepare(handle: Any, statement: Statement) -> None:
+def _prepare(handle: Any, statement: Statement, settings: Mapping[str, str]) -> None:
+    """Take the statement's database and settings, and make its tables; `readonly` comes last: after it nothing can be set."""
     if statement.database:
         handle.query(f"USE `{statement.database.replace('`', '')}`")
-    for name in statement.settings:
-        if not _SETTING.fullmatch(name):
-            raise GatewayError(115, "UNKNOWN_SETTING", f"Setting {name} is unknown.")
-    own = {"log_comment": statement.query_id, **statement.settings}
-    # The reader's limits come last, so that nothing sent along can widen them, and readonly last of all.
-    pinned = LIMITS if statement.user == READER else {}
-    for settings in (own, pinned):
-        if settings:
-            handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
+    _set(handle, {name: value for name, value in settings.items() if name != READONLY})
+    for table in statement.external:
+        table.create(handle)
+    if READONLY in settings:
+        _set(handle, {READONLY: settings[READONLY]})
+
+
+def _set(handle: Any, settings: Mapping[str, str]) -> None:
+    if settings:
+        handle.query("SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
+
+
+def _values(handle: Any, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what the settings of these names are now."""
+    names = ", ".join(map(quote, settings))
+    if not names:
+        return {}
+    rows = _text(handle, f"SELECT toJSONString((name, value)) FROM system.settings WHERE name IN ({names})", {})
+    return dict(json.loads(row) for row in rows.splitlines())
 
 
 def _own(file: Path) -> Any:
@@ -192,5 +240,11 @@ def _config(max_memory: int) -> str:
     <old_parts_lifetime>60</old_parts_lifetime>
     <merge_selector_enable_heuristic_to_remove_small_parts_at_right>0</merge_selector_enable_heuristic_to_remove_small_parts_at_right>
   </merge_tree>
+  <query_log>
+    <database>system</database>
+    <table>query_log</table>
+    <flush_interval_milliseconds>1000</flush_interval_milliseconds>
+    <ttl>event_date + INTERVAL 2 DAY DELETE</ttl>
+  </query_log>
 </clickhouse>
 """

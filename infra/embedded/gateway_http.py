@@ -2,46 +2,61 @@
 
 In: GET and POST requests as ClickHouse takes them.
 Out: answers as ClickHouse gives them, streamed.
-Never: a password in the code: the gateway listens on loopback, where both users have none.
+Never: a write by GET, as a page's image or link could send it, nor an answer to a page of another site.
 """
 
 import asyncio
 import base64
 import binascii
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from aiohttp import web
 
-from infra.embedded.gateway_compression import ENCODINGS, Inflater, deflater
-from infra.embedded.gateway_engine import USERS, Engine
-from infra.embedded.gateway_errors import GatewayError, describe
-from infra.embedded.gateway_statement import BodySplitter, Statement
-from infra.embedded.gateway_work import Answer, Head, gives_rows, run
+from infra.embedded.gateway_answer import asked_encoding, failure, send
+from infra.embedded.gateway_engine import Engine
+from infra.embedded.gateway_errors import GatewayError
+from infra.embedded.gateway_formats import gives_rows
+from infra.embedded.gateway_request import Options, read_statement
+from infra.embedded.gateway_users import USERS, WRITER, Users
+from infra.embedded.gateway_work import Answer, run
 from infra.embedded.local_only import refuse_foreign
 
 ENGINE = web.AppKey("engine", Engine)
+ACCOUNTS = web.AppKey("accounts", Users)
 THREADS = web.AppKey("threads", dict[str, ThreadPoolExecutor])
-_PIECE = 256 * 1024
-_TRANSPORT = frozenset(
-    {"query", "database", "session_id", "session_timeout", "session_check", "query_id", "quota_key", "compress"}
-    | {"decompress", "buffer_size", "wait_end_of_query", "client_protocol_version", "role", "default_format", "user"}
-    | {"password", "enable_http_compression", "send_progress_in_http_headers", "http_headers_progress_interval_ms"}
-    | {"http_write_exception_in_output_format", "cancel_http_readonly_queries_on_client_close"}
-)
+_EXPIRY_S = 1.0
 
 
-def make_app(engine: Engine, *, threads: int = 16) -> web.Application:
+def make_app(engine: Engine, users: Users, *, threads: int = 16) -> web.Application:
     """Return the application; `threads` statements of each user run at a time, so that slow readers block no writer."""
-    app = web.Application(middlewares=[refuse_foreign(_refusal)])
+    # Bodies are inflated here and not by the server's library, which reads the first member of a body only.
+    app = web.Application(middlewares=[refuse_foreign(_refusal)], handler_args={"auto_decompress": False})
     app[ENGINE] = engine
+    app[ACCOUNTS] = users
     app[THREADS] = {user: ThreadPoolExecutor(threads, thread_name_prefix=f"{user}-statement") for user in USERS}
     app.router.add_get("/ping", _ok)
     app.router.add_get("/replicas_status", _ok)
-    app.router.add_route("*", "/", _root)
+    app.router.add_get("/", _root)
+    app.router.add_post("/", _root)
+    app.cleanup_ctx.append(_expire_sessions)
     app.on_cleanup.append(_close)
     return app
+
+
+async def _expire_sessions(app: web.Application) -> AsyncIterator[None]:
+    async def expire() -> None:
+        while True:
+            await asyncio.sleep(_EXPIRY_S)
+            await asyncio.to_thread(app[ENGINE].sessions.close_expired)
+
+    task = asyncio.create_task(expire())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _close(app: web.Application) -> None:
@@ -53,131 +68,49 @@ async def _close(app: web.Application) -> None:
 
 
 def _refusal(reason: str) -> web.Response:
-    return _failure(GatewayError(497, "ACCESS_DENIED", reason), {})
+    return failure(GatewayError(497, "ACCESS_DENIED", reason), {})
 
 
 async def _ok(_: web.Request) -> web.Response:
-    return web.Response(text="Ok.\n")
+    return web.Response(text="Ok.\n", content_type="text/html", charset="UTF-8")
 
 
 async def _root(request: web.Request) -> web.StreamResponse:
-    if request.method in {"GET", "HEAD"} and not request.query_string:
+    if request.method in {"GET", "HEAD"} and not request.raw_path.partition("?")[2]:
         return await _ok(request)
+    engine, options = request.app[ENGINE], Options(request)
+    query_id = options.take("query_id") or str(uuid.uuid4())
     headers = {
-        "X-ClickHouse-Query-Id": request.query.get("query_id") or str(uuid.uuid4()),
-        "X-ClickHouse-Timezone": request.app[ENGINE].timezone,
+        "X-ClickHouse-Query-Id": ascii(query_id)[1:-1],
+        "X-ClickHouse-Timezone": ascii(options.take("session_timezone") or engine.timezone)[1:-1],
         "X-ClickHouse-Server-Display-Name": "footlights",
-        "Content-Type": "text/plain; charset=UTF-8",
     }
     try:
-        statement = await _statement(request, _user(request), headers["X-ClickHouse-Query-Id"])
+        user = _user(request, options)
+        statement = await read_statement(request, options, user=user, query_id=query_id, folder=engine.incoming)
     except (GatewayError, OSError) as error:
-        return _failure(error, headers)
+        return failure(error, headers, asked_encoding(request, options))
     answer = Answer(asyncio.get_running_loop())
     try:
-        request.app[THREADS][statement.user].submit(run, request.app[ENGINE], statement, answer)
-        return await _send(request, answer, headers)
+        request.app[THREADS][statement.user].submit(run, engine, statement, answer)
+        return await send(request, options, answer, headers, engine.content_types)
+    except ConnectionError as error:
+        # The client is gone: nobody reads this, and it is no fault to log.
+        return failure(error, headers)
     finally:
         answer.abandon()
         # A reading statement whose client is gone only costs; a writing one runs on, since its sender may retry.
         if not answer.ended and statement.data is None and gives_rows(statement.sql):
-            asyncio.get_running_loop().run_in_executor(None, request.app[ENGINE].kill, statement.query_id)
+            asyncio.get_running_loop().run_in_executor(None, engine.kill, statement.query_id)
 
 
-def _user(request: web.Request) -> str:
-    name = request.headers.get("X-ClickHouse-User") or request.query.get("user") or "default"
-    key = request.headers.get("X-ClickHouse-Key") or request.query.get("password", "")
+def _user(request: web.Request, options: Options) -> str:
+    name = options.header("User") or options.take("user") or "default"
+    key = options.header("Key") or options.take("password")
     kind, _, credentials = request.headers.get("Authorization", "").partition(" ")
     if kind == "Basic":
         try:
             name, _, key = base64.b64decode(credentials, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise GatewayError(516, "AUTHENTICATION_FAILED", "The Authorization header is not readable.") from error
-    name = name or "default"
-    if name not in USERS or key:
-        raise GatewayError(516, "AUTHENTICATION_FAILED", f"{name}: Authentication failed.")
-    return name
-
-
-async def _statement(request: web.Request, user: str, query_id: str) -> Statement:
-    options = dict(request.query)
-    if request.content_type == "multipart/form-data":
-        for name, value in (await request.post()).items():
-            if not isinstance(value, str):
-                raise GatewayError(48, "NOT_IMPLEMENTED", "External data are not supported.")
-            options[name] = value
-        sql, data = options.get("query", ""), None
-    else:
-        splitter = BodySplitter(options.get("query", ""), request.app[ENGINE].incoming)
-        inflater = Inflater(request.headers.get("Content-Encoding"))
-        try:
-            async for piece in request.content.iter_chunked(_PIECE):
-                await asyncio.to_thread(splitter.feed, inflater.feed(piece))
-            sql, data = splitter.finish()
-        except BaseException:
-            splitter.discard()
-            raise
-    return Statement(
-        sql=sql,
-        data=data,
-        user=user,
-        query_id=query_id,
-        database=options.get("database"),
-        session=options.get("session_id"),
-        default_format=options.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",
-        wait_end=options.get("wait_end_of_query") == "1",
-        settings={k: v for k, v in options.items() if k not in _TRANSPORT and not k.startswith("param_")},
-        parameters={k.removeprefix("param_"): v for k, v in options.items() if k.startswith("param_")},
-    )
-
-
-def _failure(error: BaseException, headers: Mapping[str, str]) -> web.Response:
-    code, status, text = describe(error)
-    return web.Response(status=status, text=text + "\n", headers={**headers, "X-ClickHouse-Exception-Code": str(code)})
-
-
-async def _send(request: web.Request, answer: Answer, headers: dict[str, str]) -> web.StreamResponse:
-    """Stream the answer; an error before the first block gets its status, one after it stands in the stream."""
-    try:
-        head = await answer.get()
-        item = await answer.get()
-    except Exception as error:  # whatever the engine raised is the client's to know
-        return _failure(error, headers)
-    if isinstance(head, Head):
-        headers["X-ClickHouse-Summary"] = head.summary
-        if head.format:
-            headers["X-ClickHouse-Format"] = head.format
-    encoding = _encoding(request)
-    if encoding:
-        headers["Content-Encoding"] = encoding
-    tag = headers["X-ClickHouse-Exception-Tag"] = uuid.uuid4().hex[:16]
-    response = web.StreamResponse(headers=headers)
-    response.enable_chunked_encoding()
-    await response.prepare(request)
-    pack = deflater(encoding)
-    try:
-        while isinstance(item, bytes):
-            if item and (packed := pack.feed(item)):
-                await response.write(packed)
-            item = await answer.get()
-    except (ConnectionError, asyncio.CancelledError):
-        raise
-    except Exception as error:  # as above; the status is sent already
-        await response.write(pack.feed(_in_band(error, tag)))
-    if rest := pack.finish():
-        await response.write(rest)
-    await response.write_eof()
-    return response
-
-
-def _in_band(error: BaseException, tag: str) -> bytes:
-    text = describe(error)[2].encode()
-    head, mark = tag.encode(), b"__exception__\r\n"
-    return b"\r\n%s%s\r\n%s\n%d %s\r\n%s" % (mark, head, text, len(text) + 1, head, mark)
-
-
-def _encoding(request: web.Request) -> str | None:
-    if request.query.get("enable_http_compression") != "1":
-        return None
-    accepted = request.headers.get("Accept-Encoding", "")
-    return next((name for name in ENCODINGS if name in accepted), None)
+    return request.app[ACCOUNTS].check(name or WRITER, key)

@@ -9,15 +9,25 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from infra.embedded.gateway_errors import GatewayError
 
+if TYPE_CHECKING:
+    from infra.embedded.gateway_external import ExternalTable
+
+_BLANK = rb"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*"
 _INSERT = re.compile(
-    rb"\s*INSERT\s+INTO\s+(?P<target>.+?)(?P<settings>\s+SETTINGS\s+\w+\s*=.+?)?\s+FORMAT\s+(?P<format>\w+)[ \t;]*(?:\r?\n|\s|$)",
+    _BLANK
+    + rb"INSERT\s+(?:INTO\s+)?(?P<target>.+?)(?P<settings>\s+SETTINGS\s+\w+\s*=.+?)?"
+    + rb"\s+FORMAT\s+(?P<format>\w+)[ \t;]*(?:\r?\n|\s|$)",
     re.IGNORECASE | re.DOTALL,
 )
-_IS_INSERT = re.compile(rb"\s*INSERT\s", re.IGNORECASE)
+_IS_INSERT = re.compile(_BLANK + rb"INSERT\s", re.IGNORECASE | re.DOTALL)
+_EMPTY_VALUES = re.compile(
+    _BLANK + rb"INSERT\s+(?:INTO\s+)?(?P<target>.+?)(?P<settings>\s+SETTINGS\s+\w+\s*=.+?)?\s+VALUES[\s;]*$",
+    re.IGNORECASE | re.DOTALL,
+)
 _INPUT = re.compile(r"\binput\s*\(\s*('(?:[^'\\]|\\.|'')*')\s*\)", re.IGNORECASE | re.DOTALL)
 _SELECT = re.compile(r"\b(?:SELECT|WITH)\b", re.IGNORECASE)
 _INFILE = re.compile(r"\bFROM\s+INFILE\b", re.IGNORECASE)
@@ -35,8 +45,16 @@ class Statement:
     database: str | None = None
     query_id: str = ""
     session: str | None = None
+    session_timeout_s: int = 60
+    session_check: bool = False
+    roles: tuple[str, ...] = ()
     default_format: str = "TabSeparated"
     wait_end: bool = False
+    protocol_version: int = 0
+    progress_ms: int = 0
+    buffer_bytes: int = 1024 * 1024
+    external: tuple["ExternalTable", ...] = ()
+    reading: bool = False
     settings: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
 
@@ -46,7 +64,7 @@ class BodySplitter:
 
     def __init__(self, query: str, folder: Path) -> None:
         self._folder = folder
-        self._query = query.encode()
+        self._query = encoded(query)
         self._head = bytearray(self._query + b"\n" if self._query else b"")
         self._match: re.Match[bytes] | None = None
         self._file: BinaryIO | None = None
@@ -71,16 +89,26 @@ class BodySplitter:
             raise GatewayError(62, "SYNTAX_ERROR", f"The query is longer than {_SQL_BYTES} bytes.")
 
     def finish(self) -> tuple[str, Path | None]:
-        """Return the SQL to run and the file that it reads, which the caller deletes."""
+        """Return the SQL to run and the file that it reads, which the caller deletes.
+
+        An INSERT without data inserts no row, as on a server; the engine itself would call that an error.
+        """
         if self._file is None or self._match is None:
-            return self._head.decode(errors="surrogateescape").strip(), None
+            head = bytes(self._head)
+            self._match = _INSERT.fullmatch(head.strip()) or _EMPTY_VALUES.fullmatch(head.strip())
+            if self._match is None:
+                return text(head).strip(), None
+            self._open(b"")
+        assert self._file is not None
         path = Path(self._file.name)
         self._file.close()
-        if not self._written:
+        parts = {name: text(value or b"") for name, value in self._match.groupdict().items()}
+        if not self._written and _SELECT.search(parts["target"]) and not _INPUT.search(parts["target"]):
             path.unlink()
-            return (self._query or bytes(self._head)).decode(errors="surrogateescape"), None
-        parts = {name: (value or b"").decode() for name, value in self._match.groupdict().items()}
-        return _with_file(parts["target"], parts["settings"], parts["format"], path), path
+            return text(bytes(self._head)).strip(), None
+        # Of no rows every format is empty, but some name that an error.
+        data_format = parts["format"] if self._written else "TabSeparated"
+        return _with_file(parts["target"], parts["settings"], data_format, path), path
 
     def discard(self) -> None:
         """Delete the file of a request that failed before it ran."""
@@ -104,6 +132,16 @@ def _with_file(target: str, settings: str, data_format: str, path: Path) -> str:
             raise GatewayError(62, "SYNTAX_ERROR", "INSERT SELECT with data reads them by input('structure'), once.")
         return f"INSERT INTO {sql}{settings}"
     return f"INSERT INTO {target} FROM INFILE {quote(str(path))}{settings} FORMAT {data_format}"
+
+
+def text(sql: bytes) -> str:
+    """Return SQL as text; bytes that are not UTF-8 come through to the engine unchanged."""
+    return sql.decode(errors="surrogateescape")
+
+
+def encoded(sql: str) -> bytes:
+    """Return the bytes that `text` was given."""
+    return sql.encode(errors="surrogateescape")
 
 
 def quote(value: str) -> str:

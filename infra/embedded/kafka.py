@@ -16,6 +16,7 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.embedded.folders import check_folder
 from infra.embedded.java import Java, find_java
 from infra.embedded.java_archive import archive_options
 from infra.embedded.kafka_config import NodePorts, log_properties, server_properties
@@ -89,12 +90,13 @@ class KafkaServer:
         JavaUnavailable, KafkaFailed
             When there is no fitting Java; when another broker uses the folder, or the format fails.
         """
+        check_folder(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._refuse_second_owner()
         self._java = find_java(self._named_java)
         self._ports = self._choose_ports()
-        self._properties.write_text(server_properties(self.folder, self._ports))
-        self._log_properties.write_text(log_properties(self.log_file))
+        self._properties.write_text(server_properties(self._ports))
+        self._log_properties.write_text(log_properties(self.log_file.name))
         # The format writes meta.properties last, so that a torn one is simply repeated.
         if not (self.folder / "data" / "meta.properties").exists():
             self._format()
@@ -102,7 +104,8 @@ class KafkaServer:
     def command(self) -> list[str]:
         """Return the command that starts the broker, tied to the calling process; `prepare` must have run."""
         archive = archive_options(self._found_java(), self._jars)
-        return tethered([*self._jvm(f"-Xmx{self._heap}", "-Xms128m", *archive), "kafka.Kafka", str(self._properties)])
+        jvm = self._jvm(f"-Xmx{self._heap}", "-Xms128m", *archive)
+        return tethered([*jvm, "kafka.Kafka", self._properties.name], self.folder)
 
     def wait_ready(self, timeout: float = 60.0, is_alive: Callable[[], bool] | None = None) -> None:
         """Return when the broker answers and every partition has a leader.
@@ -208,14 +211,17 @@ class KafkaServer:
 
     def _jvm(self, *options: str) -> list[str]:
         return [
-            str(self._found_java().path),
+            "env",
+            "LC_ALL=C.UTF-8",  # whatever the locale is, the JVM must read the names of files as they are
+            str(self._found_java().path.resolve()),
             *options,
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
-            f"-Dlog4j2.configurationFile={self._log_properties}",
+            f"-Dlog4j2.configurationFile={self._log_properties.name}",
+            f"-Dfootlights.folder={self.folder}",  # for whoever looks at the list of processes
             "-Dlog4j2.disableJmx=true",
             "-cp",
-            ":".join(map(str, self._jars)),
+            ":".join(str(jar.resolve()) for jar in self._jars),
         ]
 
     def _format(self) -> None:
@@ -223,8 +229,9 @@ class KafkaServer:
         archive = archive_options(self._found_java(), self._jars, written=False)
         tool = [*self._jvm("-Xmx128m", "-XX:TieredStopAtLevel=1", *archive), "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*tool, f"--cluster-id={cluster}", "-c", str(self._properties)], capture_output=True, text=True, check=False
-        )
+            [*tool, f"--cluster-id={cluster}", "-c", self._properties.name],
+            cwd=self.folder, capture_output=True, encoding="utf-8", errors="replace", check=False,
+        )  # fmt: skip
         if done.returncode != 0:
             raise KafkaFailed(f"Apache Kafka could not format {self.folder}.\n{done.stdout}{done.stderr}")
 

@@ -6,7 +6,6 @@ Never: an address other than loopback.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -17,8 +16,11 @@ class NodePorts:
     controller: int
 
 
-def server_properties(folder: Path, ports: NodePorts) -> str:
-    """Return server.properties for a node whose data lie in `folder/data`."""
+def server_properties(ports: NodePorts) -> str:
+    """Return server.properties for a node whose data lie in `data`, beneath its working folder.
+
+    A name that begins at the root would have to be escaped, and one with a comma could not be: Kafka takes it for two folders.
+    """
     return f"""\
 process.roles=broker,controller
 node.id=1
@@ -28,7 +30,7 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{ports.broker}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
-log.dirs={folder / "data"}
+log.dirs=data
 
 # One node: every internal topic has one replica, and few partitions, since each costs file handles and start time.
 default.replication.factor=1
@@ -63,8 +65,8 @@ log.cleaner.dedupe.buffer.size=33554432
 """
 
 
-def log_properties(log_file: Path) -> str:
-    """Return log4j2.properties: one rolling file of at most 4 x 10 MiB."""
+def log_properties(log_file: str) -> str:
+    """Return log4j2.properties: one rolling file of at most 4 x 10 MiB, its name as seen from the working folder."""
     return f"""\
 status=error
 appender.file.type=RollingFile

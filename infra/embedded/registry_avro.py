@@ -60,8 +60,15 @@ class AvroSchema:
     canonical: str
 
 
-def parse(text: str) -> AvroSchema:
+def parse(text: str, *, new: bool = True, normalize: bool = False) -> AvroSchema:
     """Check the text and return the schema.
+
+    Parameters
+    ----------
+    new
+        Whether defaults are checked, too: what was registered before they were is read as it is.
+    normalize
+        Whether the text is written anew, with attributes in one order and types in their shortest form.
 
     Raises
     ------
@@ -74,11 +81,22 @@ def parse(text: str) -> AvroSchema:
     try:
         tree = json.loads(text)
         schema = _read(tree)
-        _check_defaults(schema)
+        if new:
+            _check_defaults(schema)
     except (ValueError, TypeError, AttributeError, RecursionError, AvroException) as error:
         raise InvalidSchema(str(error)) from error
     canonical = json.dumps(schema.to_json(), sort_keys=True, separators=(",", ":"))
+    if normalize:
+        tree = _normal(tree)
     return AvroSchema(text=json.dumps(tree, separators=(",", ":")), canonical=canonical)
+
+
+def _normal(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        if set(tree) == {"type"}:
+            return _normal(tree["type"])
+        return {key: _normal(tree[key]) if key != "default" else tree[key] for key in sorted(tree)}
+    return [_normal(item) for item in tree] if isinstance(tree, list) else tree
 
 
 def incompatibilities(new: str, predecessors: Sequence[str], level: Level) -> list[str]:
@@ -120,13 +138,17 @@ def _check_defaults(schema: avro.schema.Schema) -> None:
     for field in _fields(schema, set()):
         if not field.has_default:
             continue
-        # The default of a union belongs to its first branch.
-        expected = field.type.schemas[0] if isinstance(field.type, avro.schema.UnionSchema) else field.type
-        value = field.default
-        if expected.type in {"bytes", "fixed"} and isinstance(value, str):
-            value = value.encode("latin-1", "replace")
-        if not validate(expected, value):
-            raise InvalidSchema(f"the default of field {field.name} does not fit its type {expected.type}")
+        # A union's default may be of any of its branches, as in Avro's own Java library, which Confluent's registry asks.
+        branches = field.type.schemas if isinstance(field.type, avro.schema.UnionSchema) else [field.type]
+        if not any(_fits(branch, field.default) for branch in branches):
+            names = " or ".join(str(branch.type) for branch in branches)
+            raise InvalidSchema(f"the default of field {field.name} does not fit its type {names}")
+
+
+def _fits(expected: avro.schema.Schema, value: object) -> bool:
+    if expected.type in {"bytes", "fixed"} and isinstance(value, str):
+        value = value.encode("latin-1", "replace")
+    return bool(validate(expected, value))
 
 
 def _fields(schema: avro.schema.Schema, seen: set[int]) -> Iterator[avro.schema.Field]:

@@ -44,6 +44,30 @@ def soft_deletion_first(subject: str, version: int | None = None) -> RegistryErr
     )
 
 
+def already_deleted(subject: str, version: int | None = None) -> RegistryError:
+    """A soft deletion of what is softly deleted."""
+    if version is None:
+        return RegistryError(40404, f"Subject '{subject}' was soft deleted. Set permanent=true to delete permanently")
+    return RegistryError(
+        40406, f"Subject '{subject}' Version {version} was soft deleted. Set permanent=true to delete permanently"
+    )
+
+
+def mode_missing(subject: str) -> RegistryError:
+    """The subject has no mode of its own."""
+    return RegistryError(40409, f"Subject '{subject}' does not have subject-level mode configured")
+
+
+def mode_invalid(mode: object) -> RegistryError:
+    """No such mode."""
+    return RegistryError(42204, f"Invalid mode {mode!r}. Valid values are READWRITE, READONLY and READONLY_OVERRIDE")
+
+
+def read_only(subject: str) -> RegistryError:
+    """The subject's mode forbids the change."""
+    return RegistryError(42205, f"Subject {subject} is in read-only mode")
+
+
 def level_missing(subject: str) -> RegistryError:
     """The subject has no compatibility level of its own."""
     return RegistryError(40408, f"Subject '{subject}' does not have subject-level compatibility configured")

@@ -1,7 +1,7 @@
 """The registry's log: one compacted Kafka topic.
 
 In: (key, value) records as JSON.
-Out: the records again, in order, at the next start.
+Out: the records again as bytes, in order, at the next start.
 Never: an answer before Kafka acknowledged the record (acks=all).
 """
 
@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from infra.embedded.registry_state import Record
+from infra.embedded.registry_state import Entry, Record
 
 _ACK_S = 30
 
@@ -27,7 +27,7 @@ class RegistryLog:
 
     def __init__(self, bootstrap: str, topic: str = "_schemas") -> None:
         self._servers: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 0}
-        self._topic = topic
+        self.topic = topic
         self._producer = self._new_producer()
 
     def create(self, timeout: float = 60.0) -> None:
@@ -39,11 +39,11 @@ class RegistryLog:
             At the timeout.
         """
         admin = AdminClient(self._servers)
-        topic = NewTopic(self._topic, 1, config={"cleanup.policy": "compact"})
+        topic = NewTopic(self.topic, 1, config={"cleanup.policy": "compact"})
         deadline = time.monotonic() + timeout
         while True:
             try:
-                admin.create_topics([topic])[self._topic].result(10)
+                admin.create_topics([topic])[self.topic].result(10)
                 return
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -51,7 +51,7 @@ class RegistryLog:
                 if time.monotonic() > deadline:
                     raise LogUnavailable(f"Kafka does not answer at {self._servers['bootstrap.servers']}") from error
 
-    def replay(self) -> list[Record]:
+    def replay(self) -> list[Entry]:
         """Return every record of the log, in order.
 
         Raises
@@ -62,8 +62,8 @@ class RegistryLog:
         consumer = Consumer(
             {**self._servers, "group.id": "schema-registry", "enable.auto.commit": False, "enable.partition.eof": True}
         )
-        consumer.assign([TopicPartition(self._topic, 0, 0)])
-        records: list[Record] = []
+        consumer.assign([TopicPartition(self.topic, 0, 0)])
+        records: list[Entry] = []
         try:
             while True:
                 message = consumer.poll(_ACK_S)
@@ -71,7 +71,7 @@ class RegistryLog:
                     raise LogUnavailable("Kafka gave no record of the registry's log for 30 s")
                 error = message.error()
                 if error is None:
-                    records.append(_decode(message))
+                    records.append(Entry(message.offset() or 0, message.key(), message.value()))
                 elif error.code() == KafkaError._PARTITION_EOF:
                     return records
         finally:
@@ -93,7 +93,7 @@ class RegistryLog:
 
         for key, value in records:
             body = None if value is None else _encode(value)
-            self._producer.produce(self._topic, value=body, key=_encode(key), partition=0, on_delivery=note)
+            self._producer.produce(self.topic, value=body, key=_encode(key), partition=0, on_delivery=note)
         left = self._producer.flush(_ACK_S + 5)
         if left or errors:
             self._producer.purge()
@@ -107,8 +107,3 @@ class RegistryLog:
 
 def _encode(tree: dict[str, Any]) -> bytes:
     return json.dumps(tree, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _decode(message: Message) -> Record:
-    key, value = message.key(), message.value()
-    return json.loads(key or b"{}"), None if value is None else json.loads(value)

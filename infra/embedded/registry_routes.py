@@ -6,6 +6,7 @@ Never: a stack trace; a request that is not understood answered with 200.
 """
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -18,6 +19,13 @@ from infra.embedded.registry_state import GLOBAL, Version
 
 SERVICE = web.AppKey("service", RegistryService)
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+_METRICS = """\
+# HELP footlights_registry_foreign_records Records of the registry's log that were passed over.
+# TYPE footlights_registry_foreign_records gauge
+footlights_registry_foreign_records {}
+"""
+#: What a page can send to another site without asking first.
+_OF_FORMS = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 routes = web.RouteTableDef()
 
 
@@ -62,6 +70,8 @@ def _page(request: web.Request, items: list[Any]) -> list[Any]:
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
+    if request.content_type in _OF_FORMS:
+        raise errors.RegistryError(415, f"the body is {request.content_type}, not {_MEDIA_TYPE}")
     try:
         tree = json.loads(await request.read() or b"null")
     except ValueError as error:
@@ -104,20 +114,20 @@ async def subjects(request: web.Request) -> web.Response:
     """List subjects."""
     state = request.app[SERVICE].state
     prefix = request.query.get("subjectPrefix", "").removeprefix(":*:")
-    names = state.subjects(deleted=_flag(request, "deleted") or _flag(request, "deleted_only"))
+    names = state.subjects(deleted=_flag(request, "deleted"))
     if _flag(request, "deleted_only") or _flag(request, "deletedOnly"):
         names = [name for name in state.subjects(deleted=True) if not state.versions(name)]
     return _answer(_page(request, [name for name in names if name.startswith(prefix)]))
 
 
-@routes.post("/subjects/{subject}")
+@routes.post("/subjects/{subject:[^/]+}")
 async def look_up(request: web.Request) -> web.Response:
     """Return the version that is the given schema."""
     text, deleted = await _schema_text(request), _flag(request, "deleted")
     return _answer(_shown(request.app[SERVICE].look_up(request.match_info["subject"], text, deleted=deleted)))
 
 
-@routes.delete("/subjects/{subject}")
+@routes.delete("/subjects/{subject:[^/]+}")
 async def delete_subject(request: web.Request) -> web.Response:
     """Delete a subject; answer with its versions."""
     gone = await request.app[SERVICE].delete_subject(
@@ -126,7 +136,7 @@ async def delete_subject(request: web.Request) -> web.Response:
     return _answer([version.version for version in gone])
 
 
-@routes.get("/subjects/{subject}/versions")
+@routes.get("/subjects/{subject:[^/]+}/versions")
 async def versions(request: web.Request) -> web.Response:
     """List version numbers."""
     service, subject = request.app[SERVICE], request.match_info["subject"]
@@ -135,15 +145,17 @@ async def versions(request: web.Request) -> web.Response:
     return _answer(_page(request, [v.version for v in found if v.deleted or not only]))
 
 
-@routes.post("/subjects/{subject}/versions")
+@routes.post("/subjects/{subject:[^/]+}/versions")
 async def register(request: web.Request) -> web.Response:
     """Register a schema; answer with its id."""
     text = await _schema_text(request)
-    version = await request.app[SERVICE].register(request.match_info["subject"], text)
+    version = await request.app[SERVICE].register(
+        request.match_info["subject"], text, normalize=_flag(request, "normalize")
+    )
     return _answer({"id": version.id, "version": version.version, "schemaType": "AVRO", "schema": version.schema.text})
 
 
-@routes.get("/subjects/{subject}/versions/{version}")
+@routes.get("/subjects/{subject:[^/]+}/versions/{version}")
 async def version(request: web.Request) -> web.Response:
     """Return one version."""
     found = request.app[SERVICE].version(
@@ -152,20 +164,20 @@ async def version(request: web.Request) -> web.Response:
     return _answer(_shown(found))
 
 
-@routes.get("/subjects/{subject}/versions/{version}/schema")
+@routes.get("/subjects/{subject:[^/]+}/versions/{version}/schema")
 async def version_text(request: web.Request) -> web.Response:
     """Return the text of one version."""
     found = request.app[SERVICE].version(request.match_info["subject"], request.match_info["version"])
     return _answer(json.loads(found.schema.text))
 
 
-@routes.get("/subjects/{subject}/versions/{version}/referencedby")
+@routes.get("/subjects/{subject:[^/]+}/versions/{version}/referencedby")
 async def referenced_by(_: web.Request) -> web.Response:
     """Return nobody: references are not supported."""
     return _answer([])
 
 
-@routes.delete("/subjects/{subject}/versions/{version}")
+@routes.delete("/subjects/{subject:[^/]+}/versions/{version}")
 async def delete_version(request: web.Request) -> web.Response:
     """Delete one version; answer with its number."""
     gone = await request.app[SERVICE].delete_version(
@@ -180,6 +192,19 @@ def _with_id(request: web.Request) -> list[Version]:
     if not found:
         raise errors.schema_missing(text)
     return found
+
+
+@routes.get("/schemas")
+async def schemas(request: web.Request) -> web.Response:
+    """List versions with their schemas."""
+    state, prefix = request.app[SERVICE].state, request.query.get("subjectPrefix", "").removeprefix(":*:")
+    deleted = _flag(request, "deleted")
+    found: list[Version] = []
+    for subject in state.subjects(deleted=deleted):
+        if subject.startswith(prefix):
+            held = state.versions(subject, deleted=deleted)
+            found += held[-1:] if _flag(request, "latestOnly") else held
+    return _answer(_page(request, [_shown(v) for v in found]))
 
 
 @routes.get("/schemas/types")
@@ -214,8 +239,8 @@ async def versions_of_id(request: web.Request) -> web.Response:
     return _answer(_page(request, [{"subject": v.subject, "version": v.version} for v in found]))
 
 
-@routes.post("/compatibility/subjects/{subject}/versions")
-@routes.post("/compatibility/subjects/{subject}/versions/{version}")
+@routes.post("/compatibility/subjects/{subject:[^/]+}/versions")
+@routes.post("/compatibility/subjects/{subject:[^/]+}/versions/{version}")
 async def compatibility(request: web.Request) -> web.Response:
     """Say whether a schema would fit."""
     text = await _schema_text(request)
@@ -227,7 +252,7 @@ async def compatibility(request: web.Request) -> web.Response:
 
 
 @routes.get("/config")
-@routes.get("/config/{subject}")
+@routes.get("/config/{subject:[^/]+}")
 async def config(request: web.Request) -> web.Response:
     """Return a compatibility level."""
     state, subject = request.app[SERVICE].state, request.match_info.get("subject", GLOBAL)
@@ -240,7 +265,7 @@ async def config(request: web.Request) -> web.Response:
 
 
 @routes.put("/config")
-@routes.put("/config/{subject}")
+@routes.put("/config/{subject:[^/]+}")
 async def set_config(request: web.Request) -> web.Response:
     """Set a compatibility level."""
     wanted = (await _body(request)).get("compatibility")
@@ -249,7 +274,7 @@ async def set_config(request: web.Request) -> web.Response:
 
 
 @routes.delete("/config")
-@routes.delete("/config/{subject}")
+@routes.delete("/config/{subject:[^/]+}")
 async def unset_config(request: web.Request) -> web.Response:
     """Take a compatibility level away; answer with what it was."""
     level = await request.app[SERVICE].unset_level(request.match_info.get("subject", GLOBAL))
@@ -257,10 +282,39 @@ async def unset_config(request: web.Request) -> web.Response:
 
 
 @routes.get("/mode")
-@routes.get("/mode/{subject}")
-async def mode(_: web.Request) -> web.Response:
-    """Return the only mode."""
-    return _answer({"mode": "READWRITE"})
+@routes.get("/mode/{subject:[^/]+}")
+async def mode(request: web.Request) -> web.Response:
+    """Return a mode."""
+    state, subject = request.app[SERVICE].state, request.match_info.get("subject", GLOBAL)
+    if subject != GLOBAL and state.own_mode(subject) is None and not _flag(request, "defaultToGlobal"):
+        raise errors.mode_missing(subject)
+    return _answer({"mode": state.mode(subject)})
+
+
+@routes.put("/mode")
+@routes.put("/mode/{subject:[^/]+}")
+async def set_mode(request: web.Request) -> web.Response:
+    """Set a mode."""
+    wanted = (await _body(request)).get("mode")
+    return _answer({"mode": await request.app[SERVICE].set_mode(request.match_info.get("subject", GLOBAL), wanted)})
+
+
+@routes.delete("/mode/{subject:[^/]+}")
+async def unset_mode(request: web.Request) -> web.Response:
+    """Take a subject's mode away; answer with what it was."""
+    return _answer({"mode": await request.app[SERVICE].unset_mode(request.match_info["subject"])})
+
+
+@routes.get("/foreign")
+async def foreign(request: web.Request) -> web.Response:
+    """Return the records of the log that were passed over; Confluent's has no such route."""
+    return _answer(_page(request, [asdict(record) for record in request.app[SERVICE].state.foreign]))
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """Return the count of records that were passed over, as Prometheus reads it."""
+    return web.Response(text=_METRICS.format(len(request.app[SERVICE].state.foreign)))
 
 
 @routes.get("/contexts")

@@ -7,10 +7,16 @@ Never: a change visible before the log holds it; two changes at a time.
 
 import asyncio
 
+import structlog
+
 from infra.embedded import registry_errors as errors
 from infra.embedded.registry_avro import AvroSchema, InvalidSchema, Level, incompatibilities, parse
 from infra.embedded.registry_log import LogUnavailable, RegistryLog
-from infra.embedded.registry_state import GLOBAL, Record, RegistryState, Version, deletion, level_record
+from infra.embedded.registry_state import GLOBAL, Record, RegistryState, Version, deletion, level_record, mode_record
+
+log = structlog.get_logger(__name__)
+#: Modes as Confluent names them; the first is that of subjects without one. IMPORT, which takes ids from outside, is not offered.
+MODES = ("READWRITE", "READONLY", "READONLY_OVERRIDE")
 
 
 class RegistryService:
@@ -34,14 +40,15 @@ class RegistryService:
         await asyncio.to_thread(self._log.create)
         await self._replay()
 
-    async def register(self, subject: str, text: str) -> Version:
+    async def register(self, subject: str, text: str, *, normalize: bool = False) -> Version:
         """Add the schema to the subject, or return the version that is the same schema already."""
-        schema = parse_or_refuse(text)
+        schema = parse_or_refuse(text, normalize=normalize)
         async with self._writer:
             await self._settle()
             same = self.state.find(subject, schema)
             if same is not None:
                 return same
+            self._writable(subject)
             reasons = self._reasons(subject, schema, self.state.versions(subject))
             if reasons:
                 raise errors.incompatible(reasons)
@@ -54,6 +61,10 @@ class RegistryService:
         schema = parse_or_refuse(text)
         if version is None:
             return self._reasons(subject, schema, self.state.versions(subject))
+        if _version_number(version) is None and not self.state.versions(subject):
+            return []  # what has no version yet, anything fits
+        if not self.state.versions(subject):
+            raise errors.version_missing(version)
         return self._reasons(subject, schema, [self.version(subject, version)])
 
     def look_up(self, subject: str, text: str, *, deleted: bool) -> Version:
@@ -87,7 +98,10 @@ class RegistryService:
         """Delete one version, softly first, then for good."""
         async with self._writer:
             await self._settle()
-            version = self.version(subject, number, deleted=permanent)
+            self._writable(subject)
+            version = self.version(subject, number, deleted=permanent or number not in {"latest", "-1"})
+            if version.deleted and not permanent:
+                raise errors.already_deleted(subject, version.version)
             if permanent and not version.deleted:
                 raise errors.soft_deletion_first(subject, version.version)
             await self._write([self.state.highest_id_record(), deletion(version, permanent=permanent)])
@@ -97,10 +111,13 @@ class RegistryService:
         """Delete all versions of a subject, softly first, then for good; its own level goes with it."""
         async with self._writer:
             await self._settle()
+            self._writable(subject)
+            if not permanent and self.state.versions(subject, deleted=True) and not self.state.versions(subject):
+                raise errors.already_deleted(subject)
             versions = self.versions(subject, deleted=permanent)
             if permanent and not all(version.deleted for version in versions):
                 raise errors.soft_deletion_first(subject)
-            changes = [self.state.highest_id_record(), level_record(subject, None)]
+            changes = [self.state.highest_id_record(), level_record(subject, None), mode_record(subject, None)]
             await self._write(changes + [deletion(version, permanent=permanent) for version in versions])
             return versions
 
@@ -125,6 +142,30 @@ class RegistryService:
             await self._write([level_record(subject, None)])
             return level or self._default_level
 
+    async def set_mode(self, subject: str, mode: object) -> str:
+        """Set the mode of a subject, or of GLOBAL."""
+        wanted = str(mode).upper()
+        if wanted not in MODES:
+            raise errors.mode_invalid(mode)
+        async with self._writer:
+            await self._settle()
+            await self._write([mode_record(subject, wanted)])
+        return wanted
+
+    async def unset_mode(self, subject: str) -> str:
+        """Take the mode of a subject away and return what it was."""
+        async with self._writer:
+            await self._settle()
+            mode = self.state.own_mode(subject)
+            if mode is None:
+                raise errors.mode_missing(subject)
+            await self._write([mode_record(subject, None)])
+            return mode
+
+    def _writable(self, subject: str) -> None:
+        if self.state.mode(subject) != MODES[0]:
+            raise errors.read_only(subject)
+
     def _reasons(self, subject: str, schema: AvroSchema, predecessors: list[Version]) -> list[str]:
         texts = [version.schema.text for version in predecessors]
         return incompatibilities(schema.text, texts, self.state.level(subject))
@@ -148,16 +189,20 @@ class RegistryService:
 
     async def _replay(self) -> None:
         state = RegistryState(self._default_level)
-        for key, value in await asyncio.to_thread(self._log.replay):
-            state.apply(key, value)
+        for entry in await asyncio.to_thread(self._log.replay):
+            state.take(entry)
+        for passed in state.foreign[len(self.state.foreign) :]:
+            log.warning(
+                "record_passed_over", topic=self._log.topic, offset=passed.offset, key=passed.key, why=passed.why
+            )
         self.state = state
         self._in_doubt = False
 
 
-def parse_or_refuse(text: str) -> AvroSchema:
+def parse_or_refuse(text: str, *, normalize: bool = False) -> AvroSchema:
     """Return the schema, or raise the error that the client is told."""
     try:
-        return parse(text)
+        return parse(text, normalize=normalize)
     except InvalidSchema as error:
         raise errors.schema_invalid(str(error)) from error
 

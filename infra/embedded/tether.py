@@ -6,7 +6,7 @@ Out: the same command behind a tiny launcher that asks the kernel for SIGKILL at
 Never: Python code between fork and exec of a process that has threads.
 
 The kernel watches the *thread* that forked: start children from the main thread. Beyond Linux the tie is absent and the
-command starts plainly.
+command starts untied.
 """
 
 import os
@@ -18,11 +18,10 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def tethered(command: Sequence[str]) -> list[str]:
-    """Return the command that starts `command` tied to the calling process."""
-    if not sys.platform.startswith("linux"):
-        return list(command)
-    return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(os.getpid()), *command]
+def tethered(command: Sequence[str], folder: Path | None = None) -> list[str]:
+    """Return the command that starts `command` tied to the calling process, in a working folder of its own if one is given."""
+    parent = str(os.getpid()) if sys.platform.startswith("linux") else ""
+    return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), parent, str(folder or ""), *command]
 
 
 def tie_to(parent: int) -> None:
@@ -44,5 +43,8 @@ def tie_to(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    tie_to(int(sys.argv[1]))
-    os.execvp(sys.argv[2], sys.argv[2:])  # becomes the command, so there is no second process
+    if sys.argv[1]:
+        tie_to(int(sys.argv[1]))
+    if sys.argv[2]:
+        os.chdir(sys.argv[2])
+    os.execvp(sys.argv[3], sys.argv[3:])  # becomes the command, so there is no second process

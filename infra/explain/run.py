@@ -12,7 +12,7 @@ from infra.explain.story import Story, tell
 from infra.metrics import current
 from infra.query import json_rows
 from infra.settings import Settings
-from infra.store import connect
+from infra.store import connect, zone_of
 from infra.verify.run import ClientStore
 from schemas.metric_catalogue import METRICS
 
@@ -36,11 +36,10 @@ def explain(
         asked = f" for {','.join(sorted(by))}" if by else ""
         raise NoSuchFigure(f"{name} has no value in the window {point['window']}{asked} at that time")
     span = (_epoch_ms(point["window_start"]), _epoch_ms(point["window_end"]))
-    zone = settings["FOOTLIGHTS_REPORTING_ZONE"]
     with connect(settings, resolve(settings), read_only=True) as client:
         return tell(
             lambda sql: json_rows(client, sql)[1], ClientStore(client), METRICS[name], point,
-            tenant=tenant, zone=zone, span=span,
+            tenant=tenant, zone=zone_of(client), span=span,
         )  # fmt: skip
 
 

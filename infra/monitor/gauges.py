@@ -32,6 +32,8 @@ class Gauges:
                 ("duplicates", "Repeats kept out"),
                 ("in_flight", "Records on their way"),
                 ("unconfirmed", "Records of producers that ended without a report"),
+                ("collisions", "Events lost, since another event had their id"),
+                ("refused", "Events that producers refused as they were handed over"),
                 ("gap", "Records that nobody can account for; anything but 0 is a loss"),
             )
         }
@@ -40,12 +42,22 @@ class Gauges:
         self.duplicates = gauge(
             "store_duplicate_rows", "Rows of the last hour whose message_id is stored twice; must be 0."
         )
+        self.collisions = gauge(
+            "store_collisions", "Events of the last hour that were lost, since another event had their id; must be 0."
+        )
         self.parts = gauge("clickhouse_parts", "Active parts of the fullest partition of a table.", "table")
         self.free = gauge("clickhouse_disk_free_ratio", "Free share of the store's disk.")
         self.letters = gauge("dead_letters_stored", "Dead letters of the last day.")
         self.canary = gauge("end_to_end_seconds", "From the newest canary's time to its row and to its point.", "stop")
-        self.clear(self.duplicates, self.free, self.letters)  # unknown until the first look, and not 0
-        self.canary_at = gauge("canary_timestamp_seconds", "When the newest canary was found.", "tenant")
+        self.clear(self.duplicates, self.collisions, self.free, self.letters)  # unknown until the first look, and not 0
+        self.canary_at = gauge(
+            "canary_timestamp_seconds",
+            "When the newest canary was found; until the first, when the monitor began.",
+            "tenant",
+        )
+        self.canary_every = gauge(
+            "canary_interval_seconds", "Seconds from one canary to the next; 0 when none is sent."
+        )
 
     def clear(self, *gauges: Gauge) -> None:
         """Take samples away whose source does not answer."""

@@ -38,6 +38,9 @@ SELECT table, max(parts) AS parts FROM (
 """
 FREE = "SELECT min(free_space / greatest(total_space, 1)) AS free FROM system.disks"
 LETTERS = "SELECT count() AS n FROM footlights.dead_letters WHERE _inserted_at > now() - INTERVAL 1 DAY"
+COLLISIONS = """
+SELECT sum(arraySum(mapValues(collisions))) AS n FROM footlights.batches WHERE written_at > now() - INTERVAL 1 HOUR
+"""
 DUPLICATES = " UNION ALL ".join(
     f"SELECT count() - uniqExact(message_id) AS n FROM footlights.{family.table} WHERE _inserted_at > now() - INTERVAL 1 HOUR"
     for family in BY_TOPIC.values()
@@ -63,14 +66,18 @@ class Monitor:
         self._admin = AdminClient({"bootstrap.servers": self._addresses.kafka, "log_level": 2})
         self._lags = {"stream": Lag(), "kpis": Lag(), "sink": Lag()}
         self._duplicates_at: float | None = None
-        self._canary = Canary(settings, self._addresses) if settings["FOOTLIGHTS_CANARY_S"] else None
+        every_s = settings["FOOTLIGHTS_CANARY_S"]
+        self._canary = Canary(settings, self._addresses) if every_s else None
+        self._gauges.canary_every.set(every_s)
+        if every_s:
+            self._gauges.canary_at.labels(TENANT).set(time.time())
 
     def look(self) -> None:
         """Look at everything once. What does not answer is told, its gauges are taken away, and the rest is looked at."""
         g, away = self._gauges, set[str]()
         self._part(away, {"kafka"}, self._stream, ())
         self._part(away, {"kafka", "clickhouse"}, self._books, tuple(g.books.values()))
-        self._part(away, {"clickhouse"}, self._store, (g.parts, g.free, g.letters, g.duplicates))
+        self._part(away, {"clickhouse"}, self._store, (g.parts, g.free, g.letters, g.collisions, g.duplicates))
         if self._canary is not None:
             self._part(away, {"clickhouse"}, self._look_for_canary, ())
         if away:
@@ -116,6 +123,7 @@ class Monitor:
                 g.parts.labels(row["table"]).set(row["parts"])
             g.free.set(json_rows(client, FREE)[1][0]["free"])
             g.letters.set(json_rows(client, LETTERS)[1][0]["n"])
+            g.collisions.set(json_rows(client, COLLISIONS)[1][0]["n"])
             if self._duplicates_at is None or now - self._duplicates_at >= DUPLICATES_EVERY_S:
                 self._duplicates_at = now
                 g.duplicates.set(sum(row["n"] for row in json_rows(client, DUPLICATES)[1]))

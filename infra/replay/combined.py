@@ -1,6 +1,6 @@
 """Combined access log lines: one page view or API call, and one timed operation each.
 
-In: lines in the combined format of Apache and nginx, optionally with the duration in microseconds (`%D`) at the end.
+In: lines in the combined format of Apache and nginx and its variants, see `recognise`.
 Out: two events a line.
 Never: a line guessed at: a line that was cut is refused, since half an agent cannot be told a bot from a person.
 """
@@ -11,35 +11,23 @@ from functools import lru_cache
 from typing import Final
 
 from footlights.collector.agents import read_agent
+from footlights.pages import names_page, page_address
 
+from infra.replay.access import Form, milliseconds, read_access
 from infra.replay.event import Event, Origin, Refused, in_range
 
-_LINE: Final = re.compile(
-    r'(\S+) \S+ (?:\S+|[^\[]{1,200}) \[([^\]]{1,40})\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-)'
-    r' "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"(?: (\d{1,12}))?\s*'
-)
 _TIME: Final = re.compile(r"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _MONTHS: Final = {name: n for n, name in enumerate(calendar.month_abbr) if name}
 _SEGMENT: Final = re.compile(r"[A-Za-z][A-Za-z_.-]{0,39}")
 _MAX_OPERATIONS: Final = 200
-_MAX_MS: Final = 86_400_000
-
-#: Extensions of files that are no page: parts of pages, fonts, media, archives, documents, feeds.
-STATIC: Final = frozenset(
-    re.split(
-        " ",
-        "css js mjs map png jpg jpeg gif ico svg webp avif bmp woff woff2 ttf otf eot mp3 mp4 m4a webm ogg ogv wav avi mov swf "
-        "zip gz tgz bz2 xz 7z rar tar jar war deb rpm exe dmg iso bin apk pdf doc docx xls xlsx ppt pptx csv txt xml rss atom "
-        "json",
-    )
-)
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}://[^/?#]*")
 
 
 class CombinedParser:
     """Parses lines of one file; remembers only the operations that it has named."""
 
-    def __init__(self, origin: Origin) -> None:
-        self._origin = origin
+    def __init__(self, origin: Origin, form: Form = Form()) -> None:
+        self._origin, self._form = origin, form
         self._operations: set[str] = set()
 
     def parse(self, line: bytes, number: int) -> list[Event]:
@@ -50,18 +38,16 @@ class CombinedParser:
         Refused
             When the line is not in the format, or its time is absent or unreadable.
         """
-        match = _LINE.fullmatch(line.decode(errors="replace"))
-        if match is None:
-            raise Refused("not a combined log line")
-        address, time, request, status_text, referrer, agent_text, micros = match.groups()
-        ms, status = log_time_ms(time), int(status_text)
+        access = read_access(line, self._form)
+        ms, status = log_time_ms(access.time), access.status
         if not 100 <= status <= 599:
             raise Refused("status outside 100-599")
-        method, target = _request(request)
-        path = target.split("?", 1)[0].split("#", 1)[0]
-        agent = read_agent(agent_text)
-        who = f"{address}|{agent_text}"
-        duration = None if micros is None else min(int(micros) // 1_000, _MAX_MS)
+        method, target = _request(access.request)
+        target = page_address(target)
+        path = _path(target)
+        agent = read_agent(access.agent or "")
+        who = f"{access.address}|{access.agent or ''}"
+        properties = {} if access.virtual_host is None else {"host": access.virtual_host}
 
         def event(name: str, part: int, fields: dict[str, object]) -> Event:
             return Event(
@@ -72,17 +58,18 @@ class CombinedParser:
                 anonymous_id=who,
                 automatic=agent.automatic,
                 context=agent.context,
+                properties=properties,
                 fields=fields,
             )
 
         seen: dict[str, object] = {"path": path or None, "url": target or None, "status": status}
-        if referrer not in {"", "-"}:
-            seen["referrer"] = referrer
+        if access.referrer and access.referrer != "-":
+            seen["referrer"] = page_address(access.referrer)
         timed = {
             "component": "web",
             "operation": self._operation(method, path),
             "status": status,
-            "response_time_ms": duration,
+            "response_time_ms": milliseconds(access, self._form),
         }
         name = "page_view" if is_page(method, status, path) else "api_call"
         return [event(name, 0, seen), event("operation_timed", 1, timed)]
@@ -104,17 +91,14 @@ class CombinedParser:
 
 
 def is_page(method: str, status: int, path: str) -> bool:
-    """Whether a request is a view of a page: GET, answered with 2xx or 3xx, no static file.
+    """Whether a request is a view of a page: GET, answered with 2xx or 3xx, no file and no health check.
 
     Examples
     --------
     >>> is_page("GET", 200, "/events/7"), is_page("GET", 304, "/logo.PNG"), is_page("GET", 404, "/")
     (True, False, False)
     """
-    if method != "GET" or not 200 <= status < 400:
-        return False
-    _, dot, extension = path.rsplit("/", 1)[-1].rpartition(".")
-    return not dot or extension.lower() not in STATIC
+    return method == "GET" and 200 <= status < 400 and names_page(path)
 
 
 def _request(text: str) -> tuple[str, str]:
@@ -124,6 +108,13 @@ def _request(text: str) -> tuple[str, str]:
         return "OTHER", ""
     target = " ".join(parts[1:-1]) if len(parts) > 2 and parts[-1].startswith("HTTP/") else " ".join(parts[1:])
     return parts[0], target
+
+
+def _path(target: str) -> str:
+    """The path of a target, without the scheme and host that a request through a proxy has."""
+    whole = _ABSOLUTE.match(target)
+    path = target[whole.end() if whole else 0 :].split("?", 1)[0].split("#", 1)[0]
+    return path or "/" if whole else path
 
 
 @lru_cache(maxsize=4_096)

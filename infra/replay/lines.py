@@ -1,86 +1,113 @@
-"""Files as numbered lines, plain or gzip, with a digest of their content.
+"""Files as numbered lines, plain or gzip, whatever their line ends and their Unicode encoding.
 
 In: a path.
-Out: (number, bytes) of each line; SHA-256 of the uncompressed content.
-Never: more than one line in memory, and no line of more than a mebibyte.
+Out: (number, bytes in UTF-8 or in the file's code page) of each line.
+Never: more than a few blocks in memory, no line of more than a mebibyte, and none that was cut called whole.
 """
 
-import gzip
 import hashlib
-import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import Final
 
+from infra.replay.charsets import Utf8Blocks
+from infra.replay.content import Content, Damaged, content_digest, digest_of
+
+__all__ = ["MAX_LINE_BYTES", "Line", "LineReader", "TooLong", "content_digest", "digest_of"]
 MAX_LINE_BYTES = 1 << 20
-_BLOCK = 1 << 20
-GZIP_MAGIC = b"\x1f\x8b"
-#: What a damaged compressed file raises while it is read.
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+#: A line's number and its text without the end, or why it cannot be read.
+Line = tuple[int, bytes | ValueError]
+_CUT: Final = "the file grew while it was read: this line was not whole yet"
 
 
 class TooLong(ValueError):
     """A line of more than MAX_LINE_BYTES."""
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether the file is gzip by its first bytes, whatever its name."""
-    with path.open("rb") as raw:
-        return raw.read(2) == GZIP_MAGIC
-
-
-def content_digest(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
-    """SHA-256 of the uncompressed content, so that a log and its `.gz` are the same input.
-
-    A damaged end of a compressed file ends the content. `progress` gets the bytes of the file itself read so far.
-    """
-    total = hashlib.sha256()
-    with path.open("rb") as raw:
-        stream = gzip.GzipFile(fileobj=raw) if is_gzip(path) else raw
-        try:
-            while block := stream.read(_BLOCK):
-                total.update(block)
-                progress(raw.tell())
-        except DAMAGED:
-            pass
-    return total.hexdigest()
-
-
 class LineReader:
-    """Iterates (line number from 1, line without its end); a line that is too long or unreadable is an error instead."""
+    """Iterates (line number from 1, line without its end); a line that is too long or unreadable is an error instead.
+
+    A line ends with `\\n`, `\\r\\n` or `\\r`. The bytes are UTF-8 where the beginning of the file shows any Unicode encoding.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._gzip = is_gzip(path)
-        self.size = path.stat().st_size
-        self.position = 0
+        self.content = Content(path)
+        self.size = self.content.size
+        #: Lines that have been read, and among them those that are no row of their own, by what they are.
+        self.lines = 0
+        self.beside: Counter[str] = Counter()
+        #: Why the file could not be read to its end, or all that was read is not sound.
+        self.problem: str | None = None
+        #: Encoding that the lines have when the file's beginning shows none; only a wide one matters here.
+        self.told: str | None = None
+        self.charset: str | None = None
+        self.digest = ""
 
-    def __iter__(self) -> Iterator[tuple[int, bytes | ValueError]]:
-        with self._path.open("rb") as raw:
-            stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if self._gzip else raw  # type: ignore[assignment]
-            number = 0
-            while True:
-                number += 1
-                try:
-                    line = _next_line(stream)
-                except TooLong as error:
-                    yield number, error
+    @property
+    def position(self) -> int:
+        """Bytes of the file itself that were read so far."""
+        return self.content.position
+
+    def __iter__(self) -> Iterator[Line]:
+        self.lines, self.problem = 0, None
+        self.beside.clear()
+        for line in self._split():
+            self.lines += 1
+            if isinstance(line, bytes):
+                if len(line) > MAX_LINE_BYTES:
+                    yield self.lines, TooLong(f"line longer than {MAX_LINE_BYTES} bytes")
                     continue
-                except DAMAGED:
-                    yield number, ValueError("the compressed file is damaged from here on")
-                    return
-                if line is None:
-                    return
-                self.position = raw.tell()
-                yield number, line
+                if b"\x00" in line:
+                    yield self.lines, ValueError("line with NUL bytes")
+                    continue
+            yield self.lines, line
+
+    def _split(self) -> Iterator[bytes | ValueError]:
+        """Lines of any length, the longest of them without their ends."""
+        total, rest = hashlib.sha256(), b""
+        blocks = Utf8Blocks(_counted(self.content.blocks(), total), self.told)
+        try:
+            for block in blocks:
+                self.charset = blocks.charset
+                *whole, rest = (rest + block).split(b"\n")
+                for piece in whole:
+                    yield from _at_returns(piece)
+                if len(rest) > MAX_LINE_BYTES:
+                    whole, rest = _shortened(rest)
+                    yield from whole
+        except Damaged as damage:
+            self.problem = str(damage)
+            *whole, _cut = _at_returns(rest)
+            yield from whole
+            yield damage
+        else:
+            if rest:
+                *whole, last = _at_returns(rest)
+                yield from whole
+                if self.content.grew():
+                    self.problem = _CUT
+                    yield ValueError(_CUT)
+                else:
+                    yield last
+        self.digest = total.hexdigest()
 
 
-def _next_line(stream: IO[bytes]) -> bytes | None:
-    line = stream.readline(MAX_LINE_BYTES + 1)
-    if not line:
-        return None
-    if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-        while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
-            pass
-        raise TooLong(f"line longer than {MAX_LINE_BYTES} bytes")
-    return line.rstrip(b"\r\n")
+def _counted(blocks: Iterator[bytes], total: "hashlib._Hash") -> Iterator[bytes]:
+    for block in blocks:
+        total.update(block)
+        yield block
+
+
+def _at_returns(piece: bytes) -> list[bytes]:
+    """The lines of what stands before a line feed; one, unless carriage returns alone end lines."""
+    piece = piece.rstrip(b"\r")
+    return piece.split(b"\r") if b"\r" in piece else [piece]
+
+
+def _shortened(rest: bytes) -> tuple[list[bytes], bytes]:
+    """(whole lines of a long beginning of a line, what is kept of the last): enough to see that it is too long."""
+    core = rest.rstrip(b"\r")
+    *whole, last = core.split(b"\r")
+    end = rest[len(core) :][:1]
+    return whole, last[: MAX_LINE_BYTES + 1] + end

@@ -5,6 +5,7 @@ Out: Mapping, checked.
 Never: a name in the file that nothing reads.
 """
 
+import codecs
 import tomllib
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
@@ -14,10 +15,12 @@ from zoneinfo import ZoneInfo
 
 from footlights.client import CONTEXT
 
+from infra.replay.amounts import Numbers
+
 IDS: Final = ("user_id", "anonymous_id", "session_id", "message_id")
 #: Keys of each table of the file; None: free names.
 _TABLES: Final[dict[str, frozenset[str] | None]] = {
-    "csv": frozenset({"delimiter", "encoding"}),
+    "csv": frozenset({"delimiter", "encoding", "decimal", "thousands"}),
     "event": frozenset({"name", "column", "names", "rules"}),
     "time": frozenset({"column", "format", "zone"}),
     "ids": frozenset(IDS),
@@ -25,7 +28,10 @@ _TABLES: Final[dict[str, frozenset[str] | None]] = {
     "context": frozenset(CONTEXT),
     "properties": None,
 }
-_SOURCE_KEYS: Final = frozenset({"column", "value", "decimals", "times", "absolute"})
+_SOURCE_KEYS: Final[dict[str, tuple[type, ...]]] = {
+    "column": (str,), "value": (str, int, float, bool), "decimals": (int,), "times": (str,), "absolute": (bool,),
+}  # fmt: skip
+_MOST_DECIMALS: Final = 18
 
 
 class BadMapping(ValueError):
@@ -36,7 +42,8 @@ class BadMapping(ValueError):
 class Source:
     """Where a value comes from: a column or a constant; for numbers what is done to it.
 
-    `decimals` moves the decimal point (2: "12.5" is 1250), `times` multiplies with another column, `absolute` drops the sign.
+    `decimals` moves the decimal point (2: "12.5" is 1250), `times` multiplies with another column, `absolute` drops the sign. For
+    money any `decimals` above 0 says that the column holds whole units (yen, dollars): the currency says how many decimals it has.
     """
 
     column: str | None = None
@@ -71,7 +78,8 @@ class Mapping:
     context: MappingOf[str, Source] = field(default_factory=dict)
     properties: MappingOf[str, Source] = field(default_factory=dict)
     delimiter: str = ","
-    encoding: str = "utf-8-sig"
+    encoding: str = "utf-8"
+    numbers: Numbers = field(default_factory=Numbers)
 
     @property
     def columns(self) -> set[str]:
@@ -92,7 +100,7 @@ def read_mapping(path: Path) -> Mapping:
         When it is no TOML, lacks a needed name or has an unknown one.
     """
     try:
-        return parse_mapping(tomllib.loads(path.read_text(encoding="utf-8")))
+        return parse_mapping(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadMapping(f"{path.name} is no TOML: {error}") from error
 
@@ -112,21 +120,22 @@ def parse_mapping(tables: dict[str, Any]) -> Mapping:
         raise BadMapping("[time] column is needed")
     if not isinstance(event.get("name"), str) and not isinstance(event.get("column"), str):
         raise BadMapping("[event] needs a name or a column")
-    mapping = Mapping(
+    names, rules = event.get("names", {}), event.get("rules", [])
+    if not isinstance(names, dict) or not isinstance(rules, list):
+        raise BadMapping("[event] names must be a table, and [[event.rules]] tables")
+    return Mapping(
         time_column=str(time["column"]),
         time_format=str(time.get("format", "iso8601")),
         zone=_zone(str(time.get("zone", "UTC"))),
         event_name=event.get("name"),
         event_column=event.get("column"),
-        event_names={str(k): str(v) for k, v in event.get("names", {}).items()},
-        rules=tuple(_rule(r) for r in event.get("rules", [])),
-        delimiter=str(csv.get("delimiter", ",")),
-        encoding=str(csv.get("encoding", "utf-8-sig")),
+        event_names={str(k): str(v) for k, v in names.items()},
+        rules=tuple(_rule(r) for r in rules),
+        delimiter=_delimiter(csv.get("delimiter", ",")),
+        encoding=_encoding(csv.get("encoding", "utf-8")),
+        numbers=_numbers(csv.get("decimal", "."), csv.get("thousands")),
         **{t: {k: _source(t, k, v) for k, v in tables.get(t, {}).items()} for t in _SOURCED},
     )
-    if not {"user_id", "anonymous_id"} & set(mapping.ids):
-        raise BadMapping("[ids] needs user_id or anonymous_id")
-    return mapping
 
 
 _SOURCED: Final = ("ids", "fields", "context", "properties")
@@ -145,11 +154,46 @@ def _rule(content: object) -> Rule:
     return Rule(str(content["column"]), str(content["starts_with"]), str(content["name"]))
 
 
+def _delimiter(told: object) -> str:
+    if not isinstance(told, str) or len(told) != 1 or told in '"\r\n':
+        raise BadMapping('[csv] delimiter must be one character and no quote, e.g. ";" or "\\t"')
+    return told
+
+
+def _encoding(told: object) -> str:
+    try:
+        b"".decode(str(told))
+        name = codecs.lookup(str(told)).name
+    except (LookupError, ValueError) as error:
+        raise BadMapping(f"[csv] encoding {told!r} is unknown; write one such as utf-8, cp1252, utf-16") from error
+    return "utf-8" if name == "utf-8-sig" else name
+
+
+def _numbers(decimal: object, thousands: object) -> Numbers:
+    if decimal not in (".", ","):
+        raise BadMapping('[csv] decimal must be "." or ","')
+    if thousands is not None and (thousands == decimal or thousands not in _THOUSANDS):
+        raise BadMapping("[csv] thousands must be a comma, a point, an apostrophe or a space, and not the decimal sign")
+    return Numbers(str(decimal), None if thousands is None else str(thousands))
+
+
+_THOUSANDS: Final = (",", ".", "'", "\u2019", " ", "\u00a0", "\u202f")
+
+
 def _source(table: str, key: str, content: object) -> Source:
     if isinstance(content, str):
         return Source(column=content)
-    if not isinstance(content, dict) or set(content) - _SOURCE_KEYS or ("column" in content) == ("value" in content):
+    if (
+        not isinstance(content, dict)
+        or set(content) - set(_SOURCE_KEYS)
+        or ("column" in content) == ("value" in content)
+    ):
         raise BadMapping(
             f"[{table}] {key} must be a column, or a table with column or value, decimals, times, absolute"
         )
+    for name, value in content.items():
+        if not isinstance(value, _SOURCE_KEYS[name]) or (name == "decimals" and isinstance(value, bool)):
+            raise BadMapping(f"[{table}] {key}: {name} must be {' or '.join(t.__name__ for t in _SOURCE_KEYS[name])}")
+    if abs(content.get("decimals", 0)) > _MOST_DECIMALS:
+        raise BadMapping(f"[{table}] {key}: decimals must lie between -{_MOST_DECIMALS} and {_MOST_DECIMALS}")
     return Source(**content)

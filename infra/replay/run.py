@@ -7,22 +7,26 @@ Never: an end because of a bad line, or a second count of a line that an interru
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from infra.replay.combined import CombinedParser
 from infra.replay.event import Event, Origin, Refused
-from infra.replay.lines import LineReader, content_digest
+from infra.replay.lines import Line, LineReader, digest_of
 from infra.replay.mapping import BadMapping, read_mapping
 from infra.replay.publishing import Connect, Publisher
+from infra.replay.recognise import NAMES, recognised
 from infra.replay.segment import SegmentParser
 from infra.replay.tabular import CsvParser
 
-FORMATS: Final = ("combined", "segment", "csv")
+FORMATS: Final = (*NAMES, "segment", "csv")
+#: Lines that are no row of their own.
+BESIDE: Final = ("blank", "header", "continued")
 #: A line's events, or why there are none.
 Parsed = tuple[int, list[Event] | Refused]
 _KEPT_REASONS: Final = 100
@@ -77,6 +81,9 @@ class ReplayResult:
 
     `read` counts lines (rows of a CSV) that are not blank, `lines` those that were published whole, `published` the records
     that Kafka acknowledged, `failed` those that it did not; `refused` counts lines, of which the first hundred are named.
+    `file_lines` are all lines of the file, `beside` those that are no row of their own: `blank`, `header` and `continued` ones,
+    which belong to the row before them. No line is anywhere else: `file_lines` = `lines` + `refused` + all that is `beside`.
+    `problem` says why the file was not read to its end, or is not the one whose digest made the ids.
     """
 
     read: int
@@ -89,11 +96,14 @@ class ReplayResult:
     digest: str
     seconds: float
     strict: bool = False
+    file_lines: int = 0
+    beside: MappingOf[str, int] = field(default_factory=dict)
+    problem: str | None = None
 
     @property
     def exit_code(self) -> int:
-        """0 when every readable line was acknowledged; 1 otherwise, and with `strict` when a line was refused."""
-        return 1 if self.failed or (self.strict and self.refused) else 0
+        """0 when every readable line was acknowledged; 1 otherwise, for a file with a problem, and with `strict` for a refusal."""
+        return 1 if self.failed or self.problem or (self.strict and self.refused) else 0
 
     def as_json(self) -> dict[str, object]:
         """As one JSON object."""
@@ -106,6 +116,9 @@ class ReplayResult:
             "reasons": self.reasons,
             "refused_lines": [{"line": r.line, "reason": r.reason} for r in self.named],
             "refused_lines_left_out": self.refused - len(self.named),
+            "file_lines": self.file_lines,
+            **{f"{name}_lines": self.beside.get(name, 0) for name in BESIDE},
+            "problem": self.problem,
             "digest": self.digest,
             "seconds": round(self.seconds, 3),
         }
@@ -125,42 +138,61 @@ class _Refusals:
 
 
 def parse_file(config: ReplayConfig, reader: LineReader, origin: Origin) -> Iterator[Parsed]:
-    """The events of each line that is not blank, in order.
+    """The events of each line that is not blank, in order; `reader.beside` counts the lines that are no row of their own.
 
     Raises
     ------
     BadMapping
         When the mapping file is wrong or does not go with the header.
+    UnknownFormat
+        When no line of the beginning is in the format.
     """
     if config.format == "csv":
         assert config.mapping is not None
         yield from _rows(CsvParser(origin, read_mapping(config.mapping)), reader)
         return
-    parser = CombinedParser(origin) if config.format == "combined" else SegmentParser(origin)
-    for number, line in reader:
+    parser: CombinedParser | SegmentParser
+    lines: Iterable[Line] = reader
+    if config.format == "segment":
+        parser = SegmentParser(origin)
+    else:
+        form, lines = recognised(reader, config.format)
+        parser = CombinedParser(origin, form)
+    for number, line in lines:
         if isinstance(line, ValueError):
             yield number, Refused(str(line))
         elif line.strip():
-            try:
-                yield number, parser.parse(line, number)
-            except Refused as refusal:
-                yield number, refusal
+            yield number, _parsed(parser.parse, line, number)
+        else:
+            reader.beside["blank"] += 1
 
 
 def _rows(parser: CsvParser, reader: LineReader) -> Iterator[Parsed]:
     places: dict[str, int] | None = None
-    for number, cells in parser.rows(reader):
+    rows = parser.rows(reader)
+    for number, cells in rows:
         if places is None:
-            if isinstance(cells, ValueError):
+            if isinstance(cells, Refused):
                 raise BadMapping(f"the header cannot be read: {cells}")
-            places = parser.header(cells)
-        elif isinstance(cells, ValueError):
-            yield number, Refused(str(cells))
+            reader.beside["header"] += 1
+            if not parser.is_hint(cells):
+                places = parser.header(cells)
+                parser.begin(rows, places)
+        elif isinstance(cells, Refused):
+            yield number, cells
         else:
-            try:
-                yield number, parser.parse(cells, places, number)
-            except Refused as refusal:
-                yield number, refusal
+            yield number, _parsed(parser.parse, cells, places, number)
+
+
+def _parsed(parse: Callable[..., list[Event]], *told: Any) -> list[Event] | Refused:
+    """What a line becomes: whatever it holds, the next one is read."""
+    try:
+        return parse(*told)
+    except Refused as refusal:
+        return refusal
+    except Exception as problem:  # its text may quote the line
+        log.error("replay_line_unreadable", line=told[-1], error=type(problem).__name__)
+        return Refused(f"cannot be read: {type(problem).__name__}")
 
 
 def replay(
@@ -175,14 +207,16 @@ def replay(
     ------
     OSError
         When the file cannot be read.
+    Unsuitable, UnknownFormat
+        When it holds no lines, or none of the format.
     BadMapping
         When the mapping does not go with the file.
     Stalled
         When Kafka acknowledges nothing for long.
     """
-    began, size = time.monotonic(), config.file.stat().st_size
-    digest = content_digest(config.file, lambda at: progress(Progress("digest", at, size)))
-    reader, refusals = LineReader(config.file), _Refusals()
+    began, reader, refusals = time.monotonic(), LineReader(config.file), _Refusals()
+    size = reader.size
+    digest = digest_of(reader.content, lambda at: progress(Progress("digest", at, size)))
     parsed = parse_file(config, reader, Origin(digest, config.tenant, config.source))
     read = whole = 0
     pace, shown = _Pace(config.speed), 0.0
@@ -199,6 +233,9 @@ def replay(
                 progress(Progress("publish", reader.position, size, read, publisher.acked, refusals.total))
         publisher.finish()
         progress(Progress("done", size, size, read, publisher.acked, refusals.total))
+    problem = reader.problem
+    if problem is None and reader.digest != digest:
+        problem = "the file changed while it was read: replay it once nothing writes to it"
     if publisher.failed:
         log.error("replay_not_acknowledged", records=publisher.failed, errors=dict(publisher.errors))
     return ReplayResult(
@@ -212,6 +249,9 @@ def replay(
         digest=digest,
         seconds=time.monotonic() - began,
         strict=config.strict,
+        file_lines=reader.lines,
+        beside=dict(reader.beside),
+        problem=problem,
     )
 
 

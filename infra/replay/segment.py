@@ -2,7 +2,7 @@
 
 In: one JSON object a line, as Segment's HTTP API takes them.
 Out: one event a line.
-Never: a line without type, user or time, nor a `track` without a name.
+Never: a line without type or time, a `track` without a name, or a key that is told twice and read once.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from footlights.collector.segment import Call, call_of
 from footlights.foreign import split_columns
 
+from infra.replay.amounts import currency_code
 from infra.replay.event import Event, Origin, Refused
 from infra.replay.shapes import columns_of
 
@@ -29,10 +30,16 @@ class SegmentParser:
         Refused
             When it is no JSON object, or lacks what every call needs.
         """
-        call = call_of(_object(line))
+        told = _object(line)
+        for name in ("userId", "anonymousId"):
+            if isinstance(told.get(name), bool | float | dict | list):
+                raise Refused(f"{name} is neither a text nor a whole number")
+        call = call_of(told)
         if call.occurred_ms is None:
             raise Refused("timestamp absent")
         fields, properties = split_columns(columns_of(call.name), call.properties)
+        if "currency" in fields:
+            fields["currency"] = currency_code(fields["currency"])
         return [
             Event(
                 name=call.name,
@@ -58,11 +65,13 @@ class SegmentParser:
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        parsed = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant)
+        parsed = json.loads(line.decode("utf-8-sig"), parse_constant=_no_constant, object_pairs_hook=_once)
         if b"\\u" in line:  # an escaped half of a surrogate pair is no text
             json.dumps(parsed, ensure_ascii=False).encode()
     except UnicodeError as error:
         raise Refused("not UTF-8") from error
+    except Refused:
+        raise
     except (ValueError, RecursionError) as error:
         raise Refused("not JSON") from error
     if not isinstance(parsed, dict):
@@ -72,3 +81,10 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Refused("a key twice")
+    return found

@@ -12,8 +12,12 @@ from footlights.names import family_of
 from schemas.families import ENVELOPE, FAMILIES
 
 
-@cache
 def columns_of(event_name: str) -> dict[str, str]:
     """Columns of an event's family besides the envelope, with their kinds."""
-    kinds = FAMILIES[family_of(event_name)].kinds
+    return _columns_of(family_of(event_name))
+
+
+@cache
+def _columns_of(family: str) -> dict[str, str]:
+    kinds = FAMILIES[family].kinds
     return {name: kind for name, kind in kinds.items() if name not in ENVELOPE}

@@ -81,15 +81,9 @@ class Stack:
 
     def migrate(self) -> None:
         """Topics, schemas and tables."""
-        from infra.migrate import migrate_schemas, migrate_topics
-        from infra.store import connect
-        from sinks.migrate import migrate
+        from infra.migrate import migrate
 
-        addresses = self.addresses()
-        migrate_topics(addresses.kafka, self.settings["FOOTLIGHTS_REPLICATION"])
-        migrate_schemas(addresses.schema_registry)
-        with connect(self.settings, addresses) as client:
-            migrate(client, self.settings["ANALYTICS_RETENTION_DAYS"], zone=self.settings["FOOTLIGHTS_REPORTING_ZONE"])
+        migrate(self.settings, self.addresses())
 
     def resume(self, name: str) -> None:
         """Let the next start of a worker, and only that, forget the counters of dead letters."""
@@ -137,7 +131,8 @@ class Stack:
 
         def command() -> list[str]:
             port, path = kept_port(self._ports() / "clickhouse"), str(self.folder / "clickhouse")
-            return tethered([*PYTHON, "infra.embedded.gateway", "--path", path, "--port", str(port)])
+            password = ["--password-file", str(self.settings.store_password_file())]  # never the password itself
+            return tethered([*PYTHON, "infra.embedded.gateway", "--path", path, "--port", str(port), *password])
 
         return self._child("clickhouse", command, lambda: _answers(f"http://127.0.0.1:{self._port('clickhouse')}/ping"))
 

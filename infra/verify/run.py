@@ -8,6 +8,7 @@ Never: a tolerance; values are compared as the 64 bits that they are.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from infra.store import zone_of
 from infra.verify.cells import Buckets, Store, recomputed
 from infra.verify.cohorts import verify_cohorts
 from infra.verify.result import Place, VerifyResult, span_sql
@@ -47,7 +48,7 @@ def verify(
     *,
     from_ms: int | None = None,
     to_ms: int | None = None,
-    zone: str = "UTC",
+    zone: str | None = None,
     now_ms: int = 0,
     retention_days: int = 365,
     patience_s: float = 0.0,
@@ -61,14 +62,14 @@ def verify(
     from_ms, to_ms
         Windows that start at or after, and end at or before; by default all.
     zone
-        The reporting zone of calendar days.
+        The reporting zone of calendar days; by default the store's own.
     now_ms, retention_days
         Windows first published before `now_ms` less the retention are named as expired, not compared: their raw rows are gone.
     patience_s
         How long to wait for a round of the cohort metrics where one of their final figures differs: it may be about to be restated.
         Longer as long as days come to agree.
     """
-    store, cutoff = ClientStore(client), now_ms - retention_days * DAY_MS
+    store, cutoff, zone = ClientStore(client), now_ms - retention_days * DAY_MS, zone or zone_of(client)
     result = verify_store(store, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff)
     verify_cohorts(store, result, from_ms=from_ms, to_ms=to_ms, zone=zone, cutoff_ms=cutoff, patience_s=patience_s)
     verify_sessions(store, result, from_ms=from_ms, to_ms=to_ms, cutoff_ms=cutoff)

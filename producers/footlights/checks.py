@@ -8,6 +8,7 @@ Never: a quoted value; a refusal may land in a log.
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from json.encoder import encode_basestring as _quoted
@@ -22,6 +23,8 @@ MAX_NAME_BYTES = 128
 EARLIEST_MS = 946_684_800_000  # 2000-01-01
 LATEST_MS = 4_102_444_800_000  # 2100-01-01
 
+#: A whole number is an id up to so many bits; what is longer is none, and costs as much to write as it is long squared.
+LONGEST_ID_BITS = 256
 #: Ids that a bug writes, not a person.
 NO_IDS = frozenset(
     {"", "0", "null", "none", "nil", "nan", "undefined", "anonymous", "guest", "unknown", "true", "false", "[object object]",
@@ -69,10 +72,22 @@ def checked_id(what: str, raw: object) -> str | None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, (str, int)):
         raise Refusal("INVALID_ID", f"{what} must be a text or a whole number")
+    if isinstance(raw, int) and raw.bit_length() > LONGEST_ID_BITS:
+        raise Refusal("INVALID_ID", f"{what} is a number of more than {LONGEST_ID_BITS} bits")
     text = str(raw).strip()
     if text.lower() in NO_IDS:
         raise Refusal("INVALID_ID", f"{what} is a placeholder, not an id")
+    if not text.isascii() and not _writable(text):
+        raise Refusal("INVALID_ID", f"{what} holds half of a surrogate pair")
     return text
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def checked_message_id(message_id: str) -> str:
@@ -87,7 +102,10 @@ def checked_ms(what: str, moment: datetime | int) -> int:
     if isinstance(moment, datetime):
         if moment.tzinfo is None:
             raise Refusal("NAIVE_DATETIME", f"{what} needs a time zone, e.g. datetime.now(UTC)")
-        ms = int(moment.astimezone(UTC).timestamp() * 1000)
+        try:
+            ms = int(moment.astimezone(UTC).timestamp() * 1000)
+        except OverflowError:
+            raise Refusal("INVALID_TIME", f"{what} lies outside 2000 to 2100") from None
     elif isinstance(moment, int) and not isinstance(moment, bool):
         ms = moment
     else:
@@ -104,7 +122,7 @@ def checked_field(name: str, kind: str, value: Any) -> Any:
     known: Any = value
     if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise Refusal("INVALID_FIELD", f"{name} must be {_WORDS[kind]}, not {type(value).__name__}")
-    if kind == "double" and not math.isfinite(known):
+    if kind == "double" and not -sys.float_info.max <= known <= sys.float_info.max:
         raise Refusal("INVALID_FIELD", f"{name} must be finite")
     bounds = RANGES.get(name)
     if bounds and not bounds[0] <= known <= bounds[1]:

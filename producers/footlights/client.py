@@ -9,27 +9,28 @@ import atexit
 import errno
 import hashlib
 import os
-import tempfile
-import threading
 import time
 import weakref
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
+from os import getpid
 from pathlib import Path
 from typing import Any
 
 from footlights.business import BusinessEvents, problem_with
 from footlights.checks import checked_name
 from footlights.defaults import default_folder, default_spool, enabled_by_environment, usable
-from footlights.ids import new_producer_id
-from footlights.lines import Line, LineRecorder
+from footlights.lines import Line
+from footlights.native import Held, waited
 from footlights.outcome import DISABLED, LOG, OPTED_OUT, SPOOLED, Money, Outcome, Refusal
+from footlights.process_state import ProcessState, Way, new_spool
+from footlights.processes import ProcessLock, at_end_of_child, is_about_to_fork, threads_run_late
 from footlights.pseudonyms import Pseudonymiser
-from footlights.records import ARGUMENTS, CONTEXT, Encoded, Recorder, Told
+from footlights.records import ARGUMENTS, CONTEXT, Encoded, Told
 from footlights.refusals import CONSENT_CHANGED
 from footlights.relay import OnDelivery, Relay
-from footlights.spool import Limits, Spool, frame_of, full
+from footlights.spool import Limits, Spool
 from footlights.wires import wire_of
 from footlights.written import SchemaUnavailable
 
@@ -39,7 +40,7 @@ EXIT_FLUSH_S = 3.0
 FORK_WAIT_S = 1.0
 _CLIENTS: "weakref.WeakSet[Client]" = weakref.WeakSet()
 _OPEN: "set[Client]" = set()  # clients with something to flush: they live until they are closed
-_ABANDONED: list[object] = []  # what belongs to the parent process and a child must neither use nor destroy
+_CHANGING = ProcessLock()
 
 
 class Client(BusinessEvents):
@@ -122,18 +123,8 @@ class Client(BusinessEvents):
         root = Path(spool_dir) if spool_dir else home / hashlib.sha256(place.encode()).hexdigest()[:16]
         self._root = root / self._wire.folder
         self._scrub, self._obey_consents = scrub, obey_consents
-        self._begin()
+        self._state = self._new_state()
         _CLIENTS.add(self)
-
-    def _begin(self) -> None:
-        self._lock = threading.Lock()
-        self._spool: Spool | None = None
-        self._relay: Relay | None = None
-        self._recorder: Recorder | LineRecorder | None = None
-        self._refusals = self._wire.refusals()
-        self._refused: Counter[str] = Counter()
-        self._redacted: Counter[str] = Counter()
-        self._closed = False
 
     def track(
         self,
@@ -180,14 +171,17 @@ class Client(BusinessEvents):
         if not self.enabled:
             return Outcome(DISABLED)
         try:
-            encoded = (self._recorder or self._open()).encode(event_name, told)
-            if encoded.key in self._refusals.keys and event_name != CONSENT_CHANGED:
-                self._refused["OPTED_OUT"] += keep
-                return Outcome(OPTED_OUT, "OPTED_OUT", "the person opted out of analytics")
-            if keep:
-                self._append(encoded)
-                if event_name == CONSENT_CHANGED:
-                    self._consent(encoded, told[-1].get("analytics_allowed"))
+            while True:  # again, when the way was left meanwhile: by a fork or before one
+                state = self._state if self._state.pid == getpid() else self._of_this_process()
+                way = state.way or waited(partial(self._open, state))
+                encoded = way.recorder.encode(event_name, told)
+                if encoded.key in state.refusals.keys and event_name != CONSENT_CHANGED:
+                    state.refused["OPTED_OUT"] += keep
+                    return Outcome(OPTED_OUT, "OPTED_OUT", "the person opted out of analytics")
+                if not keep or state.append(way, encoded):
+                    break
+            if keep and event_name == CONSENT_CHANGED:
+                self._consent(state, way, encoded, told[-1].get("analytics_allowed"))
         except Refusal as refusal:
             return self._refuse(refusal, keep=keep)
         except SchemaUnavailable as problem:
@@ -237,8 +231,8 @@ class Client(BusinessEvents):
 
     def flush(self, timeout: float = 10.0) -> int:
         """Wait for the acknowledgements; returns how many events still wait."""
-        relay = self._relay
-        return relay.flush(timeout) if relay else 0
+        state = self._of_this_process()
+        return (state.relay.flush(timeout) if state.relay else 0) + state.still_left
 
     def take_over(self, timeout: float = 10.0) -> int:
         """Send what dead processes left in the spool, without waiting for an event; returns how many are not done yet.
@@ -250,19 +244,23 @@ class Client(BusinessEvents):
         Refusal
             CLOSED.
         """
-        self._open()
-        relay = self._relay
-        return relay.take_over(timeout) if relay else 0
+        state = self._of_this_process()
+        relay = (state.way or waited(partial(self._open, state))).relay
+        return relay.take_over(timeout) if relay else state.still_left
 
     def close(self, timeout: float = 10.0) -> int:
         """Flush, report and end; returns how many events stay in the spool for a later process. Later calls answer CLOSED."""
-        with self._lock:
-            self._closed, relay, self._relay, self._recorder = True, self._relay, None, None
+        return waited(partial(self._close, timeout))
+
+    def _close(self, timeout: float) -> int:
+        state = self._of_this_process()
+        with Held(state.lock):
+            state.closed, relay, state.way = True, state.relay, None
         _OPEN.discard(self)
         left = relay.close(timeout) if relay else 0
-        self._refusals.stop()
+        state.refusals.stop()
         self._wire.close()
-        return left
+        return left + state.still_left
 
     def __enter__(self) -> "Client":
         """Use the client in a `with` block."""
@@ -275,7 +273,8 @@ class Client(BusinessEvents):
     @property
     def producer_id(self) -> str | None:
         """Id of this process in the ledger, None before the first event."""
-        return self._spool.producer_id if self._spool else None
+        way = self._of_this_process().way
+        return way.spool.producer_id if way else None
 
     @property
     def source(self) -> str:
@@ -285,95 +284,87 @@ class Client(BusinessEvents):
     @property
     def refused(self) -> Mapping[str, int]:
         """Refused events of this process by reason, those of people who opted out among them."""
-        return dict(self._refused)
+        return dict(self._of_this_process().refused)
 
     @property
     def redacted(self) -> Mapping[str, int]:
         """What the scrubber has redacted in this process, by kind."""
-        return dict(self._redacted)
+        return dict(self._of_this_process().redacted)
 
     @property
     def waiting(self) -> int:
         """Events of this process that Kafka has not acknowledged."""
-        return self._relay.waiting if self._relay else 0
+        return self._of_this_process().waiting
 
-    def _open(self) -> Recorder | LineRecorder:
-        with self._lock:
-            if self._closed:
+    def _new_state(self) -> ProcessState:
+        return ProcessState(
+            self._wire.refusals(), limits=self._limits, max_block_s=self._max_block_s, sync=not self._sync_s
+        )
+
+    def _of_this_process(self) -> ProcessState:
+        """What this process holds; a child that was forked without a word makes it now."""
+        if self._state.pid != getpid():
+            with _CHANGING.held():
+                if self._state.pid != getpid():  # no other thread has
+                    self._state.abandon()
+                    _OPEN.discard(self)
+                    self._state = self._new_state()
+        return self._state
+
+    def _open(self, state: ProcessState) -> Way:
+        with Held(state.lock):
+            if state.closed:
                 raise Refusal("CLOSED", "the client is closed")
-            if self._recorder is None:
-                self._spool = self._create_spool()
-                self._relay = Relay(self._root, self._wire, on_delivery=self._on_delivery, sync_every_s=self._sync_s)
-                self._relay.add(self._spool, self._refused)
-                self._recorder = self._wire.recorder(
-                    tenant_id=self._tenant_id, source=self._source, producer_id=self._spool.producer_id,
-                    redacted=self._redacted if self._scrub else None,
-                )  # fmt: skip
-                if self._obey_consents:
-                    self._refusals.start()
-                _OPEN.add(self)
-            return self._recorder
+            if state.way is None:
+                self._root, spool = new_spool(self._root, self._source, self._tenant_id)
+                try:
+                    relay = None if is_about_to_fork() else self._new_relay(spool, state)
+                    recorder = self._wire.recorder(
+                        tenant_id=self._tenant_id, source=self._source, producer_id=spool.producer_id,
+                        redacted=state.redacted if self._scrub else None,
+                    )  # fmt: skip
+                except BaseException:
+                    spool.close(remove=True)  # nothing is in it, and the next call makes another
+                    raise
+                state.way = Way(recorder, spool, relay)
+                if relay:
+                    _OPEN.add(self)
+                    at_end_of_child(partial(self.close, EXIT_FLUSH_S))
+                    if self._obey_consents:
+                        state.refusals.start()
+            return state.way
 
-    def _create_spool(self) -> Spool:
-        made = new_producer_id()
-        try:
-            return Spool.create(self._root, made, self._source, self._tenant_id)
-        except OSError as problem:
-            other = Path(tempfile.gettempdir()) / "footlights-spool" / self._root.name
-            spool = Spool.create(other, made, self._source, self._tenant_id)
-            LOG.warning("the spool %s cannot be used (%s): events wait in %s", self._root, problem.strerror, other)
-            self._root = other
-            return spool
+    def _new_relay(self, spool: Spool, state: ProcessState) -> Relay:
+        late = threads_run_late()
+        if late:
+            LOG.warning("uWSGI runs without enable-threads: what is not sent with a request waits for the next one")
+        relay = Relay(self._root, self._wire, on_delivery=self._on_delivery, sync_every_s=self._sync_s, helped=late)
+        relay.add(spool, state.refused)
+        return relay
 
-    def _append(self, encoded: Encoded | Line) -> None:
-        """Number a record and put it into the spool; waits for room."""
-        deadline = 0.0
-        while True:
-            with self._lock:
-                spool = self._spool
-                if self._closed or spool is None:
-                    raise Refusal("CLOSED", "the client is closed")
-                number = spool.sequence + 1
-                if spool.append(number, number, frame_of(encoded, number), self._limits, sync=not self._sync_s):
-                    break
-            # Full. The lock is free meanwhile, and the relay makes room.
-            now = time.monotonic()
-            deadline = deadline or now + self._max_block_s
-            if now >= deadline:
-                raise full(self._limits, self._max_block_s)
-            time.sleep(0.002)
-        if not number % 8 and (relay := self._relay):  # to ask costs a fiftieth of an event
-            relay.help()
-
-    def _consent(self, encoded: Encoded | Line, allowed: object) -> None:
+    def _consent(self, state: ProcessState, way: Way, encoded: Encoded | Line, allowed: object) -> None:
         if isinstance(allowed, bool):
             if self._obey_consents:
-                self._refusals.say(encoded.key, encoded.message_id, allowed=allowed)
-            if self._relay:
-                self._relay.consent(encoded.key, encoded.message_id, allowed=allowed)
+                state.refusals.say(encoded.key, encoded.message_id, allowed=allowed)
+            if way.relay:
+                way.relay.consent(encoded.key, encoded.message_id, allowed=allowed)
 
     def _refuse(self, refusal: Refusal, cause: BaseException | None = None, *, keep: bool = True) -> Outcome:
         if keep:
-            self._refused[refusal.reason] += 1
+            self._of_this_process().refused[refusal.reason] += 1
         if self._strict:
             raise refusal from cause
         return Outcome("refused", refusal.reason, refusal.detail)
 
     def _sync(self) -> None:  # OSError when the disk does not take it
-        if relay := self._relay:
-            relay.sync()
+        if relay := self._of_this_process().relay:
+            waited(relay.sync)
 
     def _before_fork(self, deadline: float) -> None:
-        if self._relay:
-            self._relay.settle(deadline)
-            self._refusals.settle(deadline)
-
-    def _after_fork(self) -> None:  # as little as can be: a lock that another thread of the parent held stays held here
-        _ABANDONED.extend((self._relay, self._refusals, self._wire.renew()))
-        if self._relay:
-            self._relay.abandon()
-        _OPEN.discard(self)
-        self._begin()
+        state = self._state
+        if state.relay and state.pid == getpid():
+            state.relay.settle(deadline)
+            state.refusals.settle(deadline)
 
 
 def _before_fork() -> None:
@@ -386,12 +377,12 @@ def _before_fork() -> None:
 
 def _after_fork_in_child() -> None:
     for client in list(_CLIENTS):
-        client._after_fork()
+        client._of_this_process()
 
 
 def _close_all() -> None:
     for client in list(_CLIENTS):
-        client.close(EXIT_FLUSH_S)
+        client._close(EXIT_FLUSH_S)  # nobody is held up any more
 
 
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from footlights.checks import RANGES, checked_field
+from footlights.currencies import CURRENCY, normalised
 from footlights.outcome import Refusal
 from footlights.written import SchemaUnavailable, Written
 
@@ -76,6 +77,10 @@ def _boolean(value: bool) -> bytes:
     return b"\x01" if value else b"\x00"
 
 
+def _currency(value: str) -> bytes:
+    return text(normalised(value))
+
+
 #: How each kind is written, and the exact type whose values may be remembered: True and 1.0 are equal to 1.
 _WRITERS: dict[str, tuple[Encode, type | None]] = {
     "string": (text, str),
@@ -101,6 +106,9 @@ class Column:
         self.kind: str = kinds[0]
         self.prefix = long(branches.index(self.kind)) if len(branches) == 2 else b""
         self._write, self.exact = _WRITERS[self.kind]
+        self._coded = self.name == CURRENCY
+        if self._coded:
+            self._write = _currency
         self._bounded = self.name in RANGES
         self.known: dict[Any, bytes] = {}
         self.blank: bytes | None = None
@@ -117,7 +125,7 @@ class Column:
     def learn(self, value: Any) -> bytes:
         """The piece of a value that is not known yet; Refusal when it does not fit."""
         exact = type(value) is self.exact
-        if self._bounded or not exact:
+        if self._bounded or not (exact or self._coded):
             checked_field(self.name, self.kind, value)
         found = self.prefix + self._write(value)
         if exact and len(found) <= LONGEST:

@@ -6,28 +6,18 @@ Never: two different ids for the same foreign identity.
 """
 
 import hashlib
-import os
-import random
+import secrets
 import uuid
 from collections.abc import Iterator
+from os import getpid
 
 KEY_SEPARATOR = "\x1f"
 #: Two bits that mark the variant, before two of chance.
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-#: Ids need to be different, not secret: a generator of this process, seeded by the system, costs a tenth of asking it each time.
-_CHANCE = random.Random(os.urandom(32))
 #: The last 12 of an id's 74 bits count, as section 6.2 allows: 62 bits by chance serve 4,096 ids.
 _COUNTED = [f"{number:03x}" for number in range(4_096)]
-_ends: Iterator[str] = iter(())
-
-
-def _after_fork() -> None:
-    global _ends
-    _ends = iter(())
-    _CHANCE.seed(os.urandom(32))
-
-
-os.register_at_fork(after_in_child=_after_fork)
+#: The process that drew them, and ends of ids that it has not used: one value, since a child that was forked has its parent's.
+_drawn: tuple[int, Iterator[str]] = (0, iter(()))
 
 
 def uuid7(ms: int, random_bits: int) -> str:
@@ -82,12 +72,14 @@ def uuid7_head(ms: int) -> str:
 
 def uuid7_of_head(head: str) -> str:
     """UUIDv7 of a record that was made in the millisecond of `head`."""
-    global _ends
-    while (end := next(_ends, None)) is None:
-        chance = f"{_CHANCE.getrandbits(64):016x}"
+    global _drawn
+    while True:
+        pid, ends = _drawn
+        if pid == getpid() and (end := next(ends, None)) is not None:
+            return head + end
+        chance = secrets.token_hex(8)
         # An iterator without a line of Python: one of its texts goes to one thread only.
-        _ends = map(f"{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}".__add__, _COUNTED)
-    return head + end
+        _drawn = getpid(), map(f"{chance[:3]}-{_VARIANT[chance[3]]}{chance[4:7]}-{chance[7:]}".__add__, _COUNTED)
 
 
 def new_producer_id() -> str:

@@ -20,7 +20,10 @@ from footlights.checks import (
     checked_name,
     properties_text,
 )
+from footlights.currencies import CURRENCY, normalised
 from footlights.ids import fresh_uuid7, record_key
+from footlights.names import FAMILIES_WITH_MONEY, family_of
+from footlights.outcome import Refusal
 from footlights.records import Told, checked_context, put_amount
 from footlights.scrubber import scrub_properties
 
@@ -70,11 +73,15 @@ class LineRecorder:
         event.update({name: text for name, raw in ids if (text := checked_id(name, raw)) is not None})
         if automatic:
             event["automatic"] = True
+        if original_id is not None:
+            checked_field("original_id", "string", original_id)
         if amount is not None:
             put_amount(fields, amount)
         for name, value in fields.items():
             if name in RANGES:
                 checked_field(name, "long", value)
+        if fields.get(CURRENCY) is not None and family_of(event["event_name"]) in FAMILIES_WITH_MONEY:
+            fields[CURRENCY] = normalised(fields[CURRENCY])
         if context and (columns := checked_context(context)):
             event["context"] = columns
         inner: Mapping[str, Any] = {
@@ -84,6 +91,9 @@ class LineRecorder:
         if self._redacted is not None:
             inner, found = scrub_properties(inner)
             self._redacted.update(found)
-        text = f'{json.dumps(event)[:-1]}, "properties": {properties_text(inner)}}}'
+        text = f'{json.dumps(event, ensure_ascii=False)[:-1]}, "properties": {properties_text(inner)}}}'
         identity = event.get("user_id") or event.get("anonymous_id") or own_id
-        return Line(TOPIC, record_key(self._tenant_id, identity), text.encode(), own_id)
+        try:
+            return Line(TOPIC, record_key(self._tenant_id, identity), text.encode(), own_id)
+        except UnicodeEncodeError:
+            raise Refusal("INVALID_FIELD", "a text holds half of a surrogate pair") from None

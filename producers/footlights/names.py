@@ -24,6 +24,8 @@ _NAMES = {
     ),
 }  # fmt: skip
 
+#: Families whose records have a currency.
+FAMILIES_WITH_MONEY = frozenset({"commerce", "listing"})
 FAMILY_OF: dict[str, str] = {name: family for family, names in _NAMES.items() for name in names}
 
 

@@ -19,6 +19,7 @@ from footlights.checks import checked_ms
 from footlights.client import Client
 from footlights.ids import fresh_uuid7
 from footlights.outcome import LOG, OPTED_OUT, SPOOLED, Money, Outcome
+from footlights.processes import ProcessLock
 
 #: One statement for SQLite, PostgreSQL, MySQL: no generated keys, since the id is ours.
 CREATE = """CREATE TABLE IF NOT EXISTS {table} (
@@ -120,7 +121,7 @@ class Outbox:
         if not table.replace("_", "").replace(".", "").isalnum():
             raise ValueError("a table's name has letters, digits, underscores and dots only")
         self._client, self._table = client, table
-        self._position, self._lock = 0, threading.Lock()
+        self._position, self._lock = 0, ProcessLock()
 
     def create(self, connection: Any) -> None:
         """Make the table where it is missing; the caller commits."""
@@ -147,7 +148,7 @@ class Outbox:
             return checked
         if checked:
             text = json.dumps([event_name, _plain(values)])
-            with self._lock:
+            with self._lock.held():
                 self._position = max(self._position + 1, int(now * 1_000_000))
                 position = self._position
             insert = f"INSERT INTO {self._table} (message_id, position, event) VALUES (?, ?, ?)"

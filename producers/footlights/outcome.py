@@ -6,7 +6,8 @@ Never: an exception in the host, unless it asked for strictness.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import NamedTuple
 
 #: Where the SDK says what its host should know; the host decides whether and where it is shown.
@@ -45,7 +46,22 @@ class Refusal(ValueError):
 
 @dataclass(frozen=True)
 class Money:
-    """An amount in minor units of an ISO 4217 currency: `Money(5000, "USD")` is fifty dollars."""
+    """An amount in minor units of an ISO 4217 currency: `Money(5000, "USD")` is fifty dollars, `Money(5000, "JPY")` 5,000 yen."""
 
     amount_minor: int
     currency: str
+    #: Why it is none; whoever is given it refuses with this.
+    problem: Refusal | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, amount: str | int | float | Decimal, currency: str) -> "Money":
+        """An amount in major units: `Money.of("50.00", "USD")`, `Money.of(5000, "JPY")`, `Money.of("12.500", "KWD")`.
+
+        Never raises: what is no amount of that currency is refused by the call that it is given to, which says why.
+        """
+        from footlights.currencies import minor_units, normalised  # they know refusals
+
+        try:
+            return cls(minor_units(amount, currency), normalised(currency))
+        except Refusal as problem:
+            return cls(0, "", problem)

@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from footlights.checks import checked_field, checked_id, checked_message_id, checked_ms, checked_name, properties_text
+from footlights.currencies import normalised
 from footlights.encoding import Column, Shape, long, text
 from footlights.ids import record_key, uuid7_head, uuid7_of_head
 from footlights.names import family_of, topic_of
 from footlights.outcome import Money, Refusal
 from footlights.pseudonyms import Pseudonymiser
 from footlights.scrubber import Found, scrub_properties
+from footlights.written import SchemaUnavailable
 
 if TYPE_CHECKING:
     from footlights.registry import Schemas
@@ -53,7 +55,9 @@ def put_amount(fields: dict[str, Any], amount: object) -> None:
     """Put an amount into its two columns."""
     if not isinstance(amount, Money):
         raise Refusal("INVALID_FIELD", 'amount must be Money, e.g. Money(5000, "USD")')
-    fields["amount_minor"], fields["currency"] = amount.amount_minor, amount.currency
+    if amount.problem:
+        raise Refusal(amount.problem.reason, amount.problem.detail)
+    fields["amount_minor"], fields["currency"] = amount.amount_minor, normalised(amount.currency)
 
 
 def checked_context(context: Mapping[str, str | None]) -> dict[str, str]:
@@ -277,7 +281,10 @@ class Recorder:
         if shape is None:
             topic = topic_of(family)
             written = self._schemas.written(f"{topic}-value")
-            shape = self._shapes[family] = Shape(topic, written, self._fixed, _FILLED)
+            try:
+                shape = self._shapes[family] = Shape(topic, written, self._fixed, _FILLED)
+            except (ValueError, LookupError, TypeError) as problem:  # of the schema, not of the event
+                raise SchemaUnavailable(f"the schema of {topic} cannot be read") from problem
         if len(self._forms) >= NAMES_REMEMBERED:
             self._forms.clear()
         form = self._forms[name] = Form(name, shape)

@@ -7,7 +7,6 @@ Never: the last word. The platform withholds what slips through while this is be
 
 import contextlib
 import io
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from footlights.ids import record_key
 from footlights.names import CONSENTS_TOPIC
+from footlights.native import Flag, Thread
 from footlights.outcome import LOG
 
 if TYPE_CHECKING:
@@ -69,14 +69,13 @@ class Refusals(Told):
         }
         self._schemas = schemas
         self._own: dict[bytes, tuple[str, float]] = {}
-        self._stop, self._settled = threading.Event(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._stop, self._settled = Flag(), Flag()
+        self._thread: Thread | None = None
 
     def start(self) -> None:
         """Begin to follow; once."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="footlights-refusals", daemon=True)
-            self._thread.start()
+            self._thread = Thread(self._run)
 
     def settle(self, deadline: float) -> None:
         """Wait until the topic is read to its end for the first time; once, if that cannot be."""

@@ -13,10 +13,11 @@ import io
 import json
 import os
 import tempfile
-import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from os import getpid
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from confluent_kafka.schema_registry import RegisteredSchema, Schema, SchemaRegi
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
+from footlights.native import patched, waited
+from footlights.processes import ProcessLock, keep
 from footlights.written import SchemaUnavailable, Written
 
 Serialize = Callable[[dict[str, Any]], bytes]
@@ -62,9 +65,10 @@ class Schemas:
 
     def __init__(self, url: str, folder: Path, timeout_s: float) -> None:
         self._url, self._timeout_s = url, timeout_s
-        self._client: SchemaRegistryClient | None = None
+        #: The connection, and the process whose it is.
+        self._client: tuple[int, SchemaRegistryClient] | None = None
         self._folder = copies_of(folder, url)
-        self._lock = threading.Lock()
+        self._lock = ProcessLock()
         self._held: dict[str, Written] = {}
         self._serializers: dict[str, Serialize] = {}
         self._parsed: dict[str, Any] = {}
@@ -78,32 +82,36 @@ class Schemas:
         SchemaUnavailable
             When neither the registry nor the disk has it.
         """
-        with self._lock:
+        return self._held.get(subject) or waited(partial(self._written, subject))
+
+    def _written(self, subject: str) -> Written:
+        with self._lock.held():
             if subject not in self._held:
                 self._held[subject] = self._ask(subject)
             return self._held[subject]
 
-    def renew(self) -> object:
-        """After a fork: a lock and a connection that the parent does not hold; what is known stays known.
-
-        Returns the parent's connection, which the child must neither use nor destroy.
-        """
-        held, self._client, self._lock = self._client, None, threading.Lock()
-        return held
-
     def close(self) -> None:
-        """Let the connection go."""
-        with self._lock:
+        """Let the connection go; a later question makes another."""
+        with self._lock.held():
             held, self._client = self._client, None
-        if held:
-            with held:
+        if held and held[0] == getpid():
+            with held[1]:
                 return
+        keep(held)
 
-    def _connection(self) -> SchemaRegistryClient:
-        if self._client is None:
-            # No retries: the caller waits for this, and the copy on the disk is as good.
-            self._client = SchemaRegistryClient({"url": self._url, "timeout": self._timeout_s, "max.retries": 0})
-        return self._client
+    @contextmanager
+    def _connection(self) -> Iterator[SchemaRegistryClient]:
+        """The connection of this process; a new one where sockets are gevent's or eventlet's, which belong to their thread."""
+        # No retries: the caller waits for this, and the copy on the disk is as good.
+        made = partial(SchemaRegistryClient, {"url": self._url, "timeout": self._timeout_s, "max.retries": 0})
+        if patched():
+            with made() as client:
+                yield client
+            return
+        if self._client is None or self._client[0] != getpid():
+            keep(self._client)
+            self._client = getpid(), made()
+        yield self._client[1]
 
     def serializer(self, topic: str) -> Serialize:
         """A function from a record of the topic to its framed Avro bytes."""
@@ -135,8 +143,8 @@ class Schemas:
         """A parsed schema by its id; whatever the registry's client raises passes."""
         key = f"#{schema_id}"
         if key not in self._parsed:
-            with self._lock:
-                found = self._connection().get_schema(schema_id)
+            with self._lock.held(), self._connection() as registry:
+                found = registry.get_schema(schema_id)
             self._parsed[key] = fastavro.parse_schema(json.loads(found.schema_str or "null"))
         return self._parsed[key]
 
@@ -161,7 +169,8 @@ class Schemas:
         if began < self._again_at:
             raise SchemaUnavailable(self._silence)
         try:
-            return self._connection().get_latest_version(subject)
+            with self._connection() as registry:
+                return registry.get_latest_version(subject)
         except Exception as problem:
             self._again_at, self._silence = 2 * time.monotonic() - began, str(problem)
             raise

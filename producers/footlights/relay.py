@@ -7,7 +7,6 @@ Never: a record taken out of the spool before Kafka acknowledged it.
 
 import contextlib
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from footlights.ids import KEY_SEPARATOR
 from footlights.names import CONSENTS_TOPIC, ORIGIN_HEADER, REPORTS_TOPIC
+from footlights.native import Flag, Held, Thread, acquire, allocate_lock, sleep
 from footlights.outcome import LOG
 from footlights.sending import Flight, Sending
 from footlights.spool import Spool
@@ -38,7 +38,10 @@ _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class Relay:
-    """The thread that empties spools; one for each client and process."""
+    """The thread that empties spools; one for each client and process.
+
+    `helped`: whoever tracks does its work at once each time, since its thread may not run.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Relay:
         *,
         on_delivery: OnDelivery | None = None,
         sync_every_s: float = 1.0,
+        helped: bool = False,
     ) -> None:
         self._sendings: list[Sending] = []
         self._root, self._wire, self._on_delivery = root, wire, on_delivery
@@ -54,16 +58,18 @@ class Relay:
         self._producer = wire.connect()
         self._generation, self._pause_s = 0, 0.0
         #: Held by whoever moves records or touches spools; acknowledgements need no lock.
-        self._working, self._counting = threading.Lock(), threading.Lock()
+        self._working, self._counting = allocate_lock(), allocate_lock()
         self._helpable = wire.helpable and on_delivery is None
-        self._help_from, self._helped = time.monotonic() + LATE_S, float("-inf")
+        self._always = helped
+        #: Every how many events whoever tracks asks whether to help; to ask costs a fiftieth of an event.
+        self.ask_every = 1 if helped else 8
+        self._help_from, self._helped = self._later(LATE_S), float("-inf")
         self._fatal = self._looked = self._settled = False
-        self._stop = threading.Event()
+        self._stop = Flag()
         self._due = dict.fromkeys((self._keep, self._adopt, self._report_all), 0.0)
         if sync_every_s:
             self._due[self._sync] = 0.0
-        self._thread = threading.Thread(target=self._run, name="footlights-relay", daemon=True)
-        self._thread.start()
+        self._thread = Thread(self._run)
 
     def add(self, spool: Spool, refused: Counter[str]) -> Sending:
         """Send what this process puts into a spool; `refused` goes into its reports."""
@@ -100,7 +106,7 @@ class Relay:
             return
         if not self._working.acquire(blocking=False):
             return
-        self._help_from, self._helped = now + LATE_S, now
+        self._help_from, self._helped = self._later(LATE_S), now
         try:
             try:
                 producer = self._producer
@@ -110,16 +116,19 @@ class Relay:
             producer.poll(0)
             if any(moved):
                 done = time.monotonic()
-                self._help_from = done + max(done - now, REST_S)
+                self._help_from = self._later(max(done - now, REST_S))
         except Exception:  # the host goes on, and the thread comes to the same place
             self._help_from = now + AGAIN_S
             LOG.exception("the relay of footlights stumbled and goes on")
 
+    def _later(self, seconds: float) -> float:
+        return 0.0 if self._always else time.monotonic() + seconds
+
     def settle(self, deadline: float) -> None:
         """Wait until a new connection has carried what was there for it; asked before a fork, and waits once for a connection."""
-        while not self._settled and threading.current_thread() is not self._thread:
+        while not self._settled and not self._thread.is_current:
             self._settled = not self.waiting or time.monotonic() > deadline
-            time.sleep(0 if self._settled else 0.001)
+            sleep(0 if self._settled else 0.001)
 
     def sync(self) -> None:
         """Bring what this process has put into its spools to the disk itself.
@@ -129,7 +138,7 @@ class Relay:
         OSError
             When the disk does not take it.
         """
-        with self._working:
+        with Held(self._working):
             self._sync()
 
     def consent(self, key: bytes, message_id: str, *, allowed: bool) -> None:
@@ -160,10 +169,9 @@ class Relay:
         """Flush, send the last report, stop; returns how many records stay in the spool for whoever comes next."""
         left = self.flush(timeout)
         self._stop.set()
-        self._thread.join(timeout=5)
-        if self._thread.is_alive():  # nothing of it may be touched; the spool is taken over after this process
+        if not self._thread.join(5):  # nothing of it may be touched; the spool is taken over after this process
             return left
-        self._working.acquire()  # and keep it: nobody helps any more
+        acquire(self._working)  # and keep it: nobody helps any more
         self._keep()
         told = []
         for sending in self._of(own=True):
@@ -192,13 +200,13 @@ class Relay:
                 if helped:  # beside the helper it would only fight for the lock
                     self._stop.wait(HELPED_S)
                 else:
-                    with self._working:
+                    with Held(self._working):
                         moved = [self._send(sending) for sending in list(self._sendings)]
                     self._producer.poll(0 if any(moved) else POLL_S)
-                with self._working:
+                with Held(self._working):
                     self._look_after()
                 if not helped:
-                    self._help_from = time.monotonic() + LATE_S
+                    self._help_from = self._later(LATE_S)
             except Exception:  # the thread must live as long as its client; what is in the spool stays there
                 LOG.exception("the relay of footlights stumbled and goes on")
                 self._stop.wait(1.0)
@@ -261,7 +269,7 @@ class Relay:
 
     def _give_up(self, sending: Sending, flight: Flight, number: int, error: KafkaError, payload: bytes) -> None:
         flight.left.pop()
-        with self._counting:
+        with Held(self._counting):
             sending.failed += 1
         sending.spool.quarantine(f"refused-{number}", payload)
         LOG.error("record %d of %s is refused: %s", number, sending.spool.producer_id, error.name())

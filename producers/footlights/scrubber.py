@@ -29,7 +29,7 @@ NAMES_REMEMBERED: Final = 4_096
 _maybe = re.compile(r"[@:=%]|\d{7}|\d[ .()/-]\d|bearer|-----|a[ks]ia|[A-Za-z0-9+/_-]{24}|[^\x00-\x7f]", re.I).search
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}")
 _DIGITS = re.compile(r"(?<![\d.])(?:\d[ .-]?){12,18}\d(?!\d)")
-_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}\b", re.I)
+_IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{1,4}){3,8}\b", re.I | re.A)
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.]*\d)")
 _IPV6 = re.compile(r"(?<![0-9a-f:.])(?=[0-9a-f:]*:[0-9a-f:]*:)[0-9a-f:]{3,39}(?:\.\d{1,3}){0,3}(?![0-9a-f:])", re.I)
 _PHONE = re.compile(
@@ -258,7 +258,7 @@ def _clean(value: Any, found: Found) -> Any:
         return _object(value, found)
     if isinstance(value, list | tuple):
         return [_clean(inner, found) for inner in value]
-    if isinstance(value, int) and not isinstance(value, bool) and value > 10**12 and _is_card(str(value)):
+    if isinstance(value, int) and not isinstance(value, bool) and 10**12 < value < 10**19 and _is_card(str(value)):
         _count("card", found)
         return "[card]"
     return value

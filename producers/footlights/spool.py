@@ -298,10 +298,18 @@ class Spool:
         os.close(self._lock_fd)
 
     def forget(self) -> None:
-        """In a forked child: drop what belongs to the parent without touching its lock or files."""
+        """In a forked child: let go of the parent's files, or its lock would outlive it. Its locks and files stay as they are.
+
+        Only what is a file of this folder: another thread of the parent may have closed one just then, and its number be another's.
+        """
+        try:
+            files = {_identity(file.stat()) for file in self.folder.iterdir()}
+        except OSError:
+            return
         for fd in (self._fd, self._read_fd, self._lock_fd, *self._to_sync):
-            if fd >= 0:
-                os.close(fd)
+            with suppress(OSError):
+                if fd >= 0 and _identity(os.fstat(fd)) in files:
+                    os.close(fd)
 
     def _path(self, first: int) -> Path:
         return self.folder / f"{first:020d}{SEGMENT}"
@@ -340,6 +348,10 @@ def frame_of(record: Unnumbered, number: int) -> bytes:
 def _old(folder: Path) -> bool:
     """Whether whoever was making it must be dead."""
     return time.time() - folder.stat().st_mtime > ABANDONED_S
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _number(file: Path) -> int:

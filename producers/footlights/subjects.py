@@ -14,12 +14,12 @@ import hmac
 import os
 import secrets
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from footlights.processes import ProcessLock, keep
 from footlights.pseudonyms import KEY_BYTES, SEPARATOR, HmacPseudonymiser
 
 REMEMBERED, BUSY_S = 65_536, 10.0
@@ -58,7 +58,7 @@ class SubjectIds:
         self._keys = [(key_id(key), _hasher(key)) for key in keys]
         #: For ids that do not outlive a day, such as those of sessions: computed, and not in the file.
         self.passing: Callable[[str, str], str] = HmacPseudonymiser(keys[0])
-        self._file, self._lock, self._pid = file, threading.Lock(), -1
+        self._file, self._lock, self._pid = file, ProcessLock(), -1
         self._connection: sqlite3.Connection | None = None
         self._subject = lru_cache(maxsize=REMEMBERED)(self._find)
         with self._opened():
@@ -95,9 +95,11 @@ class SubjectIds:
 
     def close(self) -> None:
         """Let the file go."""
-        with self._lock:
+        with self._lock.held():
             if self._connection is not None and self._pid == os.getpid():
                 self._connection.close()
+            else:
+                keep(self._connection)
             self._connection = None
 
     def _find(self, tenant_id: str, raw_id: str) -> str:
@@ -129,9 +131,10 @@ class SubjectIds:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """The connection of this process, under the lock; what SQLite cannot do is an OSError."""
-        with self._lock:
+        with self._lock.held():
             try:
                 if self._connection is None or self._pid != os.getpid():
+                    keep(self._connection)  # the parent's
                     self._connection, self._pid = self._connect(), os.getpid()
                 yield self._connection
             except sqlite3.Error as problem:

@@ -78,9 +78,6 @@ class Wire(Protocol):
     def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> bool:
         """Hand a report or a consent to the carrier, if that can be done now; nothing waits for it."""
 
-    def renew(self) -> object:
-        """After a fork. Returns what the child must neither use nor destroy."""
-
     def close(self) -> None:
         """Let connections go."""
 
@@ -150,10 +147,6 @@ class KafkaWire:
             return True
         return False
 
-    def renew(self) -> object:
-        """After a fork."""
-        return self.schemas.renew()
-
     def close(self) -> None:
         """Let the registry's connection go."""
         self.schemas.close()
@@ -192,10 +185,6 @@ class HttpWire:
     def tell(self, carrier: Any, topic: str, record: Record, key: bytes) -> bool:
         """Nothing is left to tell: the collector reports, and tells consents, for itself."""
         return True
-
-    def renew(self) -> object:
-        """After a fork: connections belong to carriers."""
-        return None
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,7 +6,6 @@ Never: a commit before the answer, or a stop of its own consumption noticed by a
 """
 
 import http.client
-import io
 import json
 import random
 import signal
@@ -15,14 +14,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import fastavro
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from schemas.families import FAMILIES
+from schemas.avro_resolution import Resolution, Unreadable
+from schemas.families import BY_TOPIC, FAMILIES
 from sinks.consents import await_fresh, reader
 from sinks.forward.guard import Forbidden, Guard
 from sinks.forward.targets import Record, Target, outward
@@ -71,6 +69,7 @@ class Forwarder:
         pulse = Pulse(1e9)
         self._patience = Patience(pulse, stop, lambda: None)
         self._schemas = Schemas(config.schema_registry, self._patience)
+        self._resolutions: dict[tuple[str, int], Resolution] = {}
         self._consents = reader(config.bootstrap, config.schema_registry)
         self._consumer = Consumer(
             {
@@ -109,16 +108,21 @@ class Forwarder:
         if topic is None or partition is None or offset is None or not isinstance(value, bytes) or value[:1] != b"\0":
             return None
         try:
-            schema = self._schemas(int.from_bytes(value[1:5], "big"))
-            record: Any = fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
+            record = self._resolution(topic, int.from_bytes(value[1:5], "big"))(value[5:])
             ids = record["user_id"], record["anonymous_id"]
             if self._consents.consents.refuses(record["tenant_id"], ids, message.timestamp()[1]):
                 self._sent.labels("withheld").inc()
                 return None
             return Held(topic, partition, offset, outward(topic, record))
-        except (KeyError, ValueError, EOFError, IndexError, TypeError):
+        except (KeyError, Unreadable):
             self._sent.labels("undecodable").inc()
             return None
+
+    def _resolution(self, topic: str, schema_id: int) -> Resolution:
+        """How records of a topic with a writer's schema are read; KeyError or Unreadable when they cannot be."""
+        if (topic, schema_id) not in self._resolutions:
+            self._resolutions[topic, schema_id] = Resolution(self._schemas(schema_id), BY_TOPIC[topic].schema)
+        return self._resolutions[topic, schema_id]
 
     def _deliver(self, held: Sequence[Held]) -> bool:
         """Hand records on, in halves when they are too many at once; false when the process is asked to end."""

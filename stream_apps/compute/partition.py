@@ -116,7 +116,7 @@ class Partition:
         last_offset
             Last offset of the batch, bad records included.
         seen
-            Records of the batch.
+            Offsets that the batch covers: its records, and what a transaction took among them.
         bad
             Offsets of those that were refused, ascending.
         """

@@ -4,7 +4,8 @@ In: aiokafka's records of one partition, ascending offsets. Out: RecordBatch val
 Never: a payload is decoded or copied here.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import faust
@@ -32,8 +33,38 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+class Run(list[Record]):
+    """Records that were read one after the other, and the offsets `begin` … `behind` - 1 that reading them passed.
+
+    There are more offsets than records where a transaction ended (its marker takes an offset) or was aborted. `missing` counts
+    the offsets among them that no record batch of the log holds: only compaction, and a fault, leave such holes. A run is true when
+    it passed an offset, even one without a record.
+    """
+
+    def __init__(self, records: Iterable[Record] = (), *, begin: int, behind: int, missing: int = 0) -> None:
+        super().__init__(records)
+        self.begin, self.behind, self.missing = begin, behind, missing
+
+    def __bool__(self) -> bool:
+        return self.behind > self.begin
+
+    def join(self, later: "Run") -> None:
+        """Append the run that follows; offsets between the two count as missing."""
+        self.extend(later)
+        self.missing += later.missing + max(0, later.begin - self.behind)
+        self.behind = max(self.behind, later.behind)
+
+
+def run_of(records: Sequence[Record]) -> Run:
+    """The run of records of which nothing else is known, at least one: what lies between them is missing."""
+    if isinstance(records, Run):
+        return records
+    begin, behind = records[0].offset, records[-1].offset + 1
+    return Run(records, begin=begin, behind=behind, missing=behind - begin - len(records))
+
+
 class RecordBatch:
-    """A run of records of one partition, ascending offsets, undecoded; never empty.
+    """A run of records of one partition, ascending offsets, undecoded; without a record when transactions took all offsets.
 
     `highwater` is the offset after the last record of the log when the batch was fetched, `generation` the consumer
     group's generation and `epoch` the partition's count of position changes at that time.
@@ -43,7 +74,7 @@ class RecordBatch:
 
     def __init__(self, tp: TP, records: Sequence[Record], *, highwater: int, generation: int, epoch: int) -> None:
         self.tp = tp
-        self.records = records
+        self.records = run_of(records)
         self.highwater = highwater
         self.generation = generation
         self.epoch = epoch
@@ -53,11 +84,18 @@ class RecordBatch:
 
     @property
     def first_offset(self) -> int:
-        return self.records[0].offset
+        """The first offset that the batch covers, whether a record has it or a transaction."""
+        return self.records.begin
 
     @property
     def last_offset(self) -> int:
-        return self.records[-1].offset
+        """The last offset that the batch covers."""
+        return self.records.behind - 1
+
+    @property
+    def covered(self) -> int:
+        """How many offsets from the first to the last are accounted for: all of them, unless the log has holes."""
+        return self.records.behind - self.records.begin - self.records.missing
 
     @property
     def at_end(self) -> bool:
@@ -84,11 +122,13 @@ class RecordBatch:
     def headers(self) -> list[Sequence[tuple[str, bytes]]]:
         return [r.headers for r in self.records]
 
-    def skip(self, rows: int) -> "RecordBatch":
-        """Return the batch without its first `rows` records; some must remain."""
-        return RecordBatch(
-            self.tp, self.records[rows:], highwater=self.highwater, generation=self.generation, epoch=self.epoch
-        )
+    def skip(self, offsets: int) -> "RecordBatch":
+        """Return the batch without its first `offsets` offsets and the records that have them."""
+        run = self.records
+        begin = min(run.begin + offsets, run.behind)
+        at = bisect_left(run, begin, key=lambda record: record.offset)
+        rest = Run(run[at:], begin=begin, behind=run.behind, missing=run.missing)
+        return RecordBatch(self.tp, rest, highwater=self.highwater, generation=self.generation, epoch=self.epoch)
 
 
 class BatchMessage(ConsumerMessage):
@@ -98,12 +138,12 @@ class BatchMessage(ConsumerMessage):
 
     def __init__(self, batch: RecordBatch, slot: Slot) -> None:
         self.slot = slot
-        last = batch.records[-1]
+        appended_ms = batch.records[-1].timestamp if len(batch) else 0
         super().__init__(
             batch.tp.topic,
             batch.tp.partition,
-            last.offset,
-            last.timestamp / 1000.0,
+            batch.last_offset,
+            appended_ms / 1000.0,
             0,
             None,
             None,

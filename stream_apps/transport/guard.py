@@ -14,7 +14,7 @@ class Continue:
 
 @dataclass(frozen=True)
 class SkipPrefix:
-    """The first `rows` records are in the state already; `rows` may be the whole batch."""
+    """The first `rows` offsets are in the state already; they may be the whole batch."""
 
     rows: int
 
@@ -48,8 +48,8 @@ Decision = Continue | SkipPrefix | SeekBack | Truncated | Crash
 class OffsetGuard:
     """Judges the first offset of each batch of one partition.
 
-    Idempotent producers leave no holes in a log, transactions do (their markers take offsets) and so does compaction:
-    the guard is for event topics, which nobody writes in transactions or compacts. Should it happen, the guard crashes.
+    Offsets that a transaction took (its marker, records that were aborted) are covered by the batch around them. Compaction leaves
+    offsets that nothing covers: the guard is for topics that nobody compacts, and crashes should it happen.
 
     >>> guard = OffsetGuard()
     >>> guard.judge(expected=10, first=10, rows=10)
@@ -69,7 +69,7 @@ class OffsetGuard:
     def judge(
         self, *, expected: int | None, first: int, rows: int, last: int | None = None, log_start: int | None = None
     ) -> Decision:
-        """Decide about a batch of `rows` records whose first offset is `first`.
+        """Decide about a batch that covers `rows` offsets from `first` on.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class OffsetGuard:
             Offset that the state needs next; None without a state, which needs the log from its start: then pass
             `log_start`, or the first batch is taken as it comes.
         last
-            The batch's last offset: a batch with a hole inside crashes.
+            The last offset that the batch covers: one with a hole inside crashes.
         log_start
             The log's first offset, asked from the broker after the batch was fetched. Needed for the second decision about
             the same gap only: without it the gap counts as unexplained.

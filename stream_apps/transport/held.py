@@ -6,17 +6,17 @@ Never: a record leaves other than by delivery, or by a seek that makes it come a
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from faust.types.tuples import TP
 
-from stream_apps.transport.batch import Record
+from stream_apps.transport.batch import Record, Run, run_of
 
 
 @dataclass
 class _Run:
     since: float
-    records: list[Record] = field(default_factory=list)
+    records: Run
 
 
 class HeldRuns:
@@ -32,9 +32,9 @@ class HeldRuns:
         """Append a fetched run behind what is held of its partition."""
         run = self._runs.get(tp)
         if run is None:
-            self._runs[tp] = _Run(now, records)
+            self._runs[tp] = _Run(now, run_of(records))
         else:
-            run.records.extend(records)
+            run.records.join(run_of(records))
 
     def due(self, tp: TP, now: float, *, min_rows: int, max_wait_s: float) -> bool:
         run = self._runs.get(tp)
@@ -44,7 +44,7 @@ class HeldRuns:
         """Return the seconds until the partition's run is due by age."""
         return max(0.0, self._runs[tp].since + max_wait_s - now)
 
-    def take(self, tp: TP) -> list[Record]:
+    def take(self, tp: TP) -> Run:
         """Remove and return the partition's run."""
         return self._runs.pop(tp).records
 

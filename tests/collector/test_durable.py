@@ -105,7 +105,9 @@ def test_killed_in_the_middle_of_requests(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, "lost"
         while platform.processes()["collector"]["state"] != "running":  # all may be stored before the last one is back
             assert time.monotonic() < deadline, "not back"
-        assert Served(tmp_path, "", "", port).post("/v1/track", {"event": "by-nobody"}, token).status == 422
+        assert (
+            Served(tmp_path, "", "", port).post("/v1/identify", {"traits": {"name": "by-nobody"}}, token).status == 422
+        )
         platform.run("wait", "--idle", "--timeout", "90", timeout=120)
         ledger = platform.json("ledger", check=False)
         books = platform.json("verify", check=False)

@@ -47,7 +47,8 @@ def split(call: Call, found: Found) -> Encoded:
     properties_, more = scrub_properties(properties)
     found.update({kind: found.get(kind, 0) + number for kind, number in more.items()})
     original = uuid7_of(call.original_ms or 0, "default", "shop", call.original_id or "")
-    occurred = None if call.occurred_ms is None else call.occurred_ms + NOW - SENT
+    ago = None if call.ago_ms is None else NOW - call.ago_ms
+    occurred = ago if call.occurred_ms is None else call.occurred_ms + NOW - SENT
     return recorder.encode(
         call.name,
         (call.user_id, call.anonymous_id, call.session_id, None, properties_, NOW if occurred is None else occurred, call.context,
@@ -86,6 +87,8 @@ CALLS = st.builds(
     automatic=st.booleans(),
     context=st.just({}) | st.fixed_dictionaries({"device": st.sampled_from(["phone", "desktop"])}),
     properties=st.dictionaries(NAMES, VALUES, max_size=5),
+    ignored=st.just(()),
+    ago_ms=st.none() | st.integers(0, 10**11),
 )
 
 

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from infra.cli.main import app
 from infra.settings import SETTINGS, load
+from tests.schemas.engine import Engine
 
 DEPLOY = Path(__file__).parents[2] / "infra" / "deploy"
 YAML = sorted(DEPLOY.rglob("*.yaml"))
@@ -130,7 +131,18 @@ def test_nothing_secret_and_no_key_lies_in_the_files() -> None:
             assert value.startswith("${"), (file, value)
 
 
-def test_the_readers_profile_is_xml_and_reads_only() -> None:
+def test_the_readers_profile_reads_only_and_no_query_widens_a_limit(engine: Engine) -> None:
     tree = ElementTree.parse(DEPLOY / "clickhouse" / "reader.xml")
-    assert tree.findtext("profiles/reader/readonly") == "2"
     assert [q.text.split()[1] for q in tree.iterfind("users/reader/grants/query") if q.text] == ["SELECT,", "SELECT"]
+    profile = tree.find("profiles/reader")
+    assert profile is not None
+    limits = {item.tag: item.text or "" for item in profile if item.tag != "constraints"}
+    assert limits["readonly"] == "2" and {"max_execution_time", "max_memory_usage", "max_result_rows"} <= set(limits)
+    constraints = {item.tag: item for item in profile.iterfind("constraints/*")}
+    assert set(constraints) == set(limits), "each limit has its constraint, and each constraint its limit"
+    for name, constraint in constraints.items():
+        if constraint.find("const") is None:
+            # 0 means no limit, so that a bound above without one below would be none.
+            assert constraint.findtext("max") == limits[name] and int(constraint.findtext("min") or 0) > 0, name
+    known = {name for (name,) in engine.rows("SELECT name FROM system.settings")}
+    assert set(limits) <= known, set(limits) - known

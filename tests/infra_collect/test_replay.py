@@ -15,6 +15,7 @@ from infra.replay.run import Progress, RefusedLine, ReplayConfig, replay
 from tests.infra_collect.memory_client import Connector
 
 DATA = Path(__file__).parents[1] / "data"
+ORDERS, ORDERS_MAPPING = DATA / "orders.csv", DATA / "orders.toml"
 LOG, PACKED, SEGMENT = DATA / "access.log", DATA / "access.log.gz", DATA / "segment.jsonl"
 
 
@@ -54,16 +55,16 @@ def test_what_the_sdk_refuses_is_a_refused_line() -> None:
     connector = Connector({"refuses": frozenset({"checkout_started"})})
     result = replay(ReplayConfig(SEGMENT, "segment"), connector)
     assert RefusedLine(3, "INVALID_FIELD: rating must lie between 1 and 5") in result.named
-    assert result.refused == 8 and result.published == 9
+    assert result.refused == 7 and result.published == 10
 
 
 def test_what_kafka_does_not_acknowledge_is_an_error() -> None:
     result = replay(ReplayConfig(SEGMENT, "segment"), Connector({"loses": frozenset({"page_view"})}))
-    assert (result.failed, result.published, result.exit_code) == (2, 8, 1)
+    assert (result.failed, result.published, result.exit_code) == (3, 8, 1)
 
 
 def test_named_lines_are_bounded_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "bad").write_text("bad\n" * 500)
+    (tmp_path / "bad").write_text(LOG.read_text().splitlines()[0] + "\n" + "bad\n" * 500)
     found = replay(ReplayConfig(tmp_path / "bad", "combined"), Connector()).as_json()
     assert found["refused"] == 500 and found["refused_lines_left_out"] == 400
     assert found["reasons"] == {"not a combined log line": 500}
@@ -100,8 +101,21 @@ def test_wrong_options_are_explained(options: dict[str, Any], sentence: str) -> 
         ReplayConfig(**{"file": LOG, "format": "combined", **options})
 
 
+@pytest.mark.parametrize(
+    ("path", "form", "mapping"),
+    [(PACKED, "combined", None), (SEGMENT, "segment", None), (ORDERS, "csv", ORDERS_MAPPING)],
+)
+def test_each_line_of_a_file_is_accounted_for(path: Path, form: str, mapping: Path | None) -> None:
+    found = replay(ReplayConfig(path, form, mapping), Connector({"refuses": frozenset({"ticket_purchased"})})).as_json()
+    content = path.with_suffix("").read_bytes() if path.suffix == ".gz" else path.read_bytes()
+    kinds = ("lines", "refused", "blank_lines", "header_lines", "continued_lines")
+    assert sum(int(str(found[kind])) for kind in kinds) == found["file_lines"] == len(content.splitlines())
+    assert found["problem"] is None
+
+
 def test_csv(tmp_path: Path) -> None:
     connector = Connector()
-    result = replay(ReplayConfig(DATA / "orders.csv", "csv", DATA / "orders.toml"), connector)
-    assert (result.read, result.published, result.refused) == (9, 4, 5)
-    assert Counter(c["event_name"] for c in connector.calls) == {"ticket_purchased": 3, "refund_issued": 1}
+    result = replay(ReplayConfig(ORDERS, "csv", ORDERS_MAPPING), connector)
+    assert (result.read, result.published, result.refused) == (9, 5, 4)
+    assert Counter(c["event_name"] for c in connector.calls) == {"ticket_purchased": 4, "refund_issued": 1}
+    assert (result.file_lines, result.beside) == (11, {"header": 1, "continued": 1})

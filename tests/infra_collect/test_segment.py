@@ -33,14 +33,13 @@ def test_the_small_file() -> None:
             reasons.append((number, str(refusal)))
     assert names == [
         "page_view", "profile_updated", "checkout_started", "ticket_purchased", "Wishlist Updated", "page_view", "screen",
-        "group", "identity_linked", "feedback_given",
+        "group", "identity_linked", "feedback_given", "page_view",
     ]  # fmt: skip
     assert reasons == [
         (11, "not JSON"),
         (12, "not an object"),
         (13, "no type"),
         (14, "track without event"),
-        (15, "neither userId nor anonymousId"),
         (16, "timestamp absent"),
         (17, "timestamp unreadable"),
     ]
@@ -77,8 +76,11 @@ def test_without_an_id_file_and_line_make_one() -> None:
         ({"type": None}, "no type"),
         ({"type": "trak"}, "unknown type"),
         ({"event": " "}, "track without event"),
-        ({"userId": ""}, "neither userId nor anonymousId"),
-        ({"userId": {"id": 1}}, "neither userId nor anonymousId"),
+        ({"type": "identify", "userId": "null"}, "neither userId nor anonymousId"),
+        ({"type": "alias", "userId": ""}, "neither userId nor anonymousId"),
+        ({"userId": {"id": 1}}, "userId is neither a text nor a whole number"),
+        ({"anonymousId": 7.5}, "anonymousId is neither a text nor a whole number"),
+        ({"event": "ticket_purchased", "properties": {"currency": "doubloons"}}, "currency must be a code"),
         ({"timestamp": 1718388000}, "timestamp unreadable"),
         ({"timestamp": "1718-03-01"}, "timestamp outside 2000-2099"),
         ({"timestamp": "0001-01-01T00:00:00+23:59"}, "timestamp outside 2000-2099"),
@@ -91,6 +93,19 @@ def test_refused(change: dict[str, Any], reason: str) -> None:
         parse({**CALL, **change})
 
 
+@pytest.mark.parametrize("ids", [{"userId": None}, {"userId": ""}, {"userId": "guest", "anonymousId": "null"}])
+def test_a_guest_is_taken(ids: dict[str, Any]) -> None:
+    event = parse({**CALL, **ids})
+    assert (event.name, event.user_id, event.anonymous_id) == ("checkout_started", None, None)
+
+
+def test_a_currency_is_its_code_and_a_key_is_told_once() -> None:
+    assert parse({**CALL, "properties": {"currency": "usd"}}).fields == {"currency": "USD"}
+    line = json.dumps(CALL).encode()
+    with pytest.raises(Refused, match="a key twice"):
+        SegmentParser(ORIGIN).parse(line[:-1] + b', "userId": "v"}', 1)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -101,6 +116,8 @@ KEYS = (
     "event",
     "userId",
     "anonymousId",
+    "previousId",
+    "groupId",
     "timestamp",
     "originalTimestamp",
     "messageId",
@@ -118,7 +135,8 @@ def test_any_object_is_parsed_or_refused(odd: dict[str, Any], sound: dict[str, A
             event = parse(call)
         except Refused:
             continue
-        assert event.name and (event.user_id or event.anonymous_id)
+        assert event.name and event.occurred_at_ms
+        assert event.user_id or event.anonymous_id or call.get("type") not in ("identify", "alias")
         json.dumps(dict(event.properties), allow_nan=False)
 
 

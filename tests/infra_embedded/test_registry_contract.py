@@ -229,7 +229,7 @@ def _reads(rows: list[dict[str, Any]], writer: str, reader: str) -> bool:
         "null",
         '{"type": "nope"}',
         _record({"name": "n", "type": "int", "default": "x"}),
-        _record({"name": "n", "type": ["null", "string"], "default": "x"}),
+        _record({"name": "n", "type": ["null", "string"], "default": 1}),
         _record({"name": "n", "type": "int"}, {"name": "n", "type": "int"}),
     ],
 )

@@ -1,5 +1,6 @@
 """The Django integration in servers of both kinds: requests, accounts, business signals, outbox, commands, the page for staff."""
 
+import http.client
 import http.cookiejar
 import os
 import subprocess
@@ -116,6 +117,24 @@ def test_a_visit(kind: str, environment: Environment, platform: tuple[str, str])
     assert not any(b"rosa" in r.payload or b"4111" in r.payload for r in found)
 
 
+@pytest.mark.parametrize("kind", SERVERS)
+def test_streams_and_rollbacks(kind: str, environment: Environment, platform: tuple[str, str]) -> None:
+    with visiting(kind, environment) as ask:
+        assert ask("/report/whole/") == (200, "row 0\nrow 1\n")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            ask("/report/broken/")
+        assert ask("/register-and-fail/")[0] == 402
+    found = arrived(platform, environment["SOURCE"], 7)
+    assert sorted((r.record["event_name"], r.record.get("status") or 0, r.record.get("error")) for r in found) == [
+        ("api_call", 200, None), ("api_call", 402, None), ("api_call", 500, None), ("crash", 0, "RuntimeError"),
+        ("operation_timed", 200, None), ("operation_timed", 402, None), ("operation_timed", 500, "RuntimeError"),
+    ]  # fmt: skip
+    took = {
+        r.record["status"]: r.record["response_time_ms"] for r in found if r.record["event_name"] == "operation_timed"
+    }
+    assert took[200] >= 1_000 and took[500] >= 1_000
+
+
 def test_the_page_is_for_staff_and_shows_what_was_refused(environment: Environment) -> None:
     with visiting("asgi", environment) as ask:
         place = "/admin/footlights_analytics/status/"
@@ -135,5 +154,6 @@ def test_commands_and_checks(environment: Environment) -> None:
     assert "acknowledged: 0" in manage(environment, "analytics_test_event")
     away = {**environment, "KAFKA": "127.0.0.1:1"}
     assert "does not answer" in manage(away, "analytics_status", code=1)
+    assert "no issues" in manage({**environment, "MISSPELT": "ANALYTICS_RETENTION_DAYS"}, "check")
     wrong = manage({**environment, "MISSPELT": "ANALYTICS_SUORCE"}, "check", code=1)
     assert "ANALYTICS_SUORCE is no setting" in wrong and "did you mean ANALYTICS_SOURCE?" in wrong

@@ -74,7 +74,7 @@ def test_nobody_helps_a_relay_that_is_closed(client: Make, monkeypatch: pytest.M
     monkeypatch.setattr(relay, "LATE_S", -1.0)
     held = client(source="closing")
     assert held.track("search") and held.flush(60) == 0
-    late = held._relay
+    late = held._state.relay
     assert late is not None
     held.close()
     monkeypatch.setattr(relay.Relay, "_send", lambda *_: pytest.fail("the spool is closed"))

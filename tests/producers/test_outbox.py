@@ -156,7 +156,7 @@ def test_the_disk_has_it_before_the_database_forgets_it(
         buy(outbox, connection, f"o{number}")
     connection.commit()
     assert held.track("search", user_id="rosa")
-    relay, deadline = held._relay, time.monotonic() + 30
+    relay, deadline = held._state.relay, time.monotonic() + 30
     assert relay is not None
     while not relay._due[relay._sync]:
         assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """A registry that does not answer: copies on the disk are used, and calls do not wait for it one after the other."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Silent:
 def silent(monkeypatch: pytest.MonkeyPatch) -> Silent:
     made = Silent()
     monkeypatch.setattr(registry, "time", made)
-    monkeypatch.setattr(Schemas, "_connection", lambda _: made)
+    monkeypatch.setattr(Schemas, "_connection", lambda _: nullcontext(made))
     return made
 
 

@@ -17,6 +17,10 @@ def audit(bench: Bench) -> None:
     assert rows == [(p, o, *(r[n] for n in names)) for (p, o), r in sorted(expected.stored.items())]
     repeats = bench.rows("SELECT partition, offset, first_offset FROM footlights.duplicates ORDER BY 1, 2")
     assert repeats == [(p, o, f) for (p, o), f in sorted(expected.repeats.items())]
+    told = bench.rows("SELECT partition, offset FROM footlights.duplicates WHERE notEmpty(differs)")
+    assert sorted(told) == sorted(expected.collisions)
+    books = "SELECT sum(arraySum(mapValues(collisions))) FROM footlights.batches"
+    assert bench.rows(books) == [(len(expected.collisions),)]
     counted = bench.rows(
         "SELECT partition, sum(arraySum(mapValues(dead_lettered))) FROM footlights.batches GROUP BY 1 HAVING 2 > 0 ORDER BY 1"
     )

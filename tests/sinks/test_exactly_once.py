@@ -54,13 +54,16 @@ def test_a_kill_at_a_batch_without_a_row(bench: Bench, kind: str, place: str) ->
 def test_damaged_answers_are_fetched_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAMAGE", "3")
     sink = bench.start(flush_rows=170)
-    for _ in range(6):
+    deadline = time.monotonic() + 60
+    while (
+        "another checksum" not in bench.log()
+    ):  # a busy machine fetches much at once, and every third answer is damaged
+        assert time.monotonic() < deadline
         bench.traffic.mixed(500)
         bench.traffic.flush()
         time.sleep(0.3)
     bench.drain(sink)
     audit(bench)
-    assert "another checksum" in bench.log()
 
 
 def test_random_kills(bench: Bench) -> None:

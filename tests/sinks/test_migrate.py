@@ -9,7 +9,7 @@ import pytest
 from schemas.metric_catalogue import METRICS
 from sinks.daily import MATERIALISED
 from sinks.errors import MigrationError
-from sinks.migrate import LOCK, Migration, migrate, migrations
+from sinks.migrate import LOCK, Migration, migrate, migrations, reporting_zone
 from sinks.table import DATABASE
 from sinks.tables import TABLES
 from sinks.views import VIEWS
@@ -19,6 +19,14 @@ pytestmark = pytest.mark.clickhouse
 
 def rows(store: Any, sql: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in store.query(sql).result_rows]
+
+
+def test_days_of_another_zone_are_refused(store: Any) -> None:
+    migrate(store)
+    assert reporting_zone(store) == "UTC"
+    with pytest.raises(MigrationError, match="of the zone UTC, and FOOTLIGHTS_REPORTING_ZONE is Asia/Kolkata"):
+        migrate(store, zone="Asia/Kolkata")
+    assert reporting_zone(store) == "UTC"
 
 
 def test_a_second_run_applies_nothing(store: Any) -> None:
@@ -69,6 +77,7 @@ def test_an_older_release_does_not_touch_a_newer_store(store: Any) -> None:
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Asia/Kolkata", "UTC", "America/New_York", "Etc/GMT+12"])
 def test_a_day_has_the_name_that_it_has_in_the_reporting_zone(store: Any, zone: str) -> None:
+    store.command("DROP VIEW footlights.platform_settings")  # only this view of days is looked at: any zone will do
     migrate(store, zone=zone)
     start = datetime(2026, 3, 8, tzinfo=ZoneInfo(zone))  # in New York a day of 23 hours
     store.command(
@@ -77,6 +86,7 @@ def test_a_day_has_the_name_that_it_has_in_the_reporting_zone(store: Any, zone: 
         f"fromUnixTimestamp64Milli({int((start + timedelta(days=1)).timestamp() * 1000)}), 5, 0, true, 5)"
     )
     assert rows(store, f"SELECT day FROM footlights.kpi_daily WHERE tenant_id = {zone!r}") == [(start.date(),)]
+    store.command("DROP VIEW footlights.platform_settings")
     migrate(store)
 
 

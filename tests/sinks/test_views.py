@@ -126,9 +126,14 @@ def test_the_ledger_accounts_for_every_record(bench: Bench, registry_url: str) -
     assert shop["stored"] + shop["dead_lettered"] + shop["duplicates"] == traffic.sequence
     unknown = ledger(bench)["unknown"]
     assert (unknown["dead_lettered"], unknown["unconfirmed"], unknown["missing"]) == (1, 1, 0)
+    assert ledger(bench)["shop"]["refused"] == 0
+    refused = '{"INVALID_FIELD": 4, "OPTED_OUT": 2, "EVENT_TOO_LARGE": 1}'  # who opted out is no loss
     # A later report of more records than ever came: the rest is missing, and of them two were given up.
-    publish(bench, registry_url, "producer-reports", [report(last_sequence=traffic.sequence + 7, failed=2)])
+    publish(
+        bench, registry_url, "producer-reports", [report(last_sequence=traffic.sequence + 7, failed=2, refused=refused)]
+    )
     again = bench.start(topics=("events.commerce", "producer-reports"))
     bench.until(lambda: written(bench, "producer-reports", 3), process=again)
     assert ledger(bench)["shop"]["missing"] == 5
     assert ledger(bench)["shop"]["dropped"] == 2
+    assert ledger(bench)["shop"]["refused"] == 5

@@ -75,12 +75,16 @@ class Traffic:
         self.raw(frame_header(self.schema_id) + b"\x02", partition=partition, number=number)
 
     def mixed(self, amount: int, *, span_ms: int = DAY_MS) -> None:
-        """Records over a span of event time, of which some are repeats, invalid, garbage or beyond the horizon."""
+        """Records over a span of event time, of which some are repeats, collisions, invalid, garbage or beyond the horizon."""
         for i in range(amount):
             at = START_MS + i * span_ms // amount
             draw = self.rng.random()
             if draw < 0.10 and self.sent:
                 self.send(self.rng.choice(self.sent))
+            elif draw < 0.11 and self.sent:
+                self.send(
+                    {**self.rng.choice(self.sent), "order_id": f"o{i}"}
+                )  # another event under an id that is taken
             elif draw < 0.12:
                 self.send(record(self.rng, at, quantity=-1))
             elif draw < 0.14:
@@ -103,6 +107,7 @@ class Truth:
 
     stored: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     repeats: dict[tuple[int, int], int] = field(default_factory=dict)
+    collisions: set[tuple[int, int]] = field(default_factory=set)
     refused: Counter[int] = field(default_factory=Counter)
 
 
@@ -117,10 +122,18 @@ def truth(bootstrap: str, partitions: int = 2) -> Truth:
                 out.refused[partition] += 1
             elif found["message_id"] in first:
                 out.repeats[partition, offset] = first[found["message_id"]]
+                if _said(found) != _said(out.stored[partition, first[found["message_id"]]]):
+                    out.collisions.add((partition, offset))
             else:
                 first[found["message_id"]] = offset
                 out.stored[partition, offset] = found
     return out
+
+
+def _said(found: dict[str, Any]) -> dict[str, Any]:
+    """What a record says, as far as these tests ever let it differ."""
+    carried = ("producer_id", "sequence", "sent_at_ms", "received_at_ms", "city")
+    return {name: value for name, value in found.items() if name not in carried}
 
 
 def ends(bootstrap: str, topic: str = TOPIC, partitions: int = 2) -> dict[int, int]:

@@ -12,32 +12,35 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
 
+from footlights.addresses import Trust, client_address
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
 from footlights.collector.beacons import content_type, unwrapped
-from footlights.collector.bodies import MAX_BODY_BYTES, decoded, json_of
+from footlights.collector.bodies import LISTS, MAX_BODY_BYTES, MAX_EVENTS, Unfit, json_of, too_many
 from footlights.collector.cors import allowed, preflight
+from footlights.collector.encodings import decoded
+from footlights.collector.envelope import Envelope, envelope_of
 from footlights.collector.geo import Cities, Places
 from footlights.collector.keys import Buckets, Key, KeyFile
-from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
+from footlights.collector.lanes import DROP, OK, RETRY, UNFORESEEN, WARNING, Lanes, Result, unforeseen
 from footlights.collector.letters import Letters
 from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, mapping
-from footlights.collector.telemetry import Telemetry
+from footlights.collector.telemetry import OTHER, Telemetry
 from footlights.collector.vendors import answer_of
-from footlights.foreign import Unreadable, in_range, iso_ms
+from footlights.foreign import Unreadable, clock_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
 
 LOG = logging.getLogger("footlights.collector")
-MAX_EVENTS, BODY_WAIT_S = 1_000, 10.0
+BODY_WAIT_S = 10.0
 #: Bodies in memory at once; beyond it requests are told to come back.
 MAX_IN_FLIGHT_BYTES = 64 << 20
 Translate = Callable[[Mapping[str, Any]], Call]
@@ -56,12 +59,13 @@ class Route:
     kind: str | None = None
 
 
+_segment = partial(segment.call_of, moment=clock_ms)
 _KINDS = ("track", "identify", "page", "screen", "group", "alias")
-_SEGMENT = {f"/v1/{path}": Route(segment.call_of, "segment", k) for k in _KINDS for path in (k, k[0])}
+_SEGMENT = {f"/v1/{path}": Route(_segment, "segment", k) for k in _KINDS for path in (k, k[0])}
 _POSTHOG = ("/batch", "/capture", "/i/v0/e", "/e", "/track")
 ROUTES: dict[str, Route] = {
     **_SEGMENT,
-    **{f"/v1/{k}": Route(segment.call_of, "segment") for k in ("batch", "import", "b")},
+    **{f"/v1/{k}": Route(_segment, "segment") for k in ("batch", "import", "b")},
     **dict.fromkeys(_POSTHOG, Route(posthog.call_of, "posthog")),
     "/api/analytics/events/track": Route(own.call_of, "own"),
 }
@@ -78,13 +82,13 @@ class Collector:
         cities: Cities,
         letters: Letters | None = None,
         *,
-        trust_forwarded: bool = False,
+        trust_forwarded: Trust = 0,
     ) -> None:
         self._letters = letters
         self._lanes, self._keys, self._places, self._trust_forwarded = lanes, keys, places, trust_forwarded
         self._cities = cities
         self._buckets, self._in_flight = Buckets(), 0
-        self.telemetry = Telemetry(lanes, letters)
+        self.telemetry = Telemetry(lanes, letters, ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -99,7 +103,7 @@ class Collector:
         except Exception:  # the edge: nothing of it leaves, and the client may come again
             LOG.exception("a request could not be answered")
             status, body, extra = _refusal(Problem(500, "INTERNAL", "something went wrong here; it is in the log"))
-        self.telemetry.answered(path if path in ROUTES else "other", status, time.perf_counter() - began)
+        self.telemetry.answered(path if path in ROUTES else OTHER, status, time.perf_counter() - began)
         await _send(send, status, body, [*allowed(headers), *extra])
 
     async def _answer(
@@ -129,7 +133,7 @@ class Collector:
 
     async def _body(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
         told = headers.get("content-length", "0")
-        if told.isdigit() and int(told) > MAX_BODY_BYTES:
+        if told.isascii() and told.isdigit() and (len(told) > 18 or int(told) > MAX_BODY_BYTES):
             raise Problem(413, "BODY_TOO_LARGE", "a body has at most 1 MiB; split the batch")
         if self._in_flight > MAX_IN_FLIGHT_BYTES:
             raise unavailable("too many requests are in progress")
@@ -167,9 +171,9 @@ class Collector:
         if wait:
             raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
         received = int(time.time() * 1000)
-        sent = _sent(value, beside, received)
-        around = self._around(scope, headers)
-        results = self._lanes.take(key, self._calls(key, route, events, around, sent), received, sent)
+        envelope = envelope_of(value, beside, received)
+        calls = self._calls(key, route, events, envelope, self._around(scope, headers))
+        results = self._lanes.take(key, calls, received, envelope.clock_ms)
         self.telemetry.events(results)
         statuses = {result.status for result in results}
         if DROP in statuses:
@@ -189,22 +193,28 @@ class Collector:
                     self._letters.keep(key.source, scope["path"], event, code, int(time.time() * 1000))
 
     def _calls(
-        self, key: Key, route: Route, events: list[Any], around: Mapping[str, str], sent: int
+        self, key: Key, route: Route, events: list[Any], envelope: Envelope, around: Mapping[str, str]
     ) -> Iterator[Call | Result]:
         """What the events say, or why they say nothing."""
         translate, kind = route.translate, route.kind
+        shared, plain = route.vendor == "segment" and bool(envelope.context), envelope.sent_ms is not None
         for event in events:
             if not isinstance(event, dict):
-                yield Result(DROP, code="SCHEMA_VIOLATION", detail="an event is a JSON object")
+                unfit = event if isinstance(event, Unfit) else Unfit("SCHEMA_VIOLATION", "an event is a JSON object")
+                yield Result(DROP, code=unfit.code, detail=unfit.detail)
                 continue
             try:
-                call = translate({"type": kind, **event} if kind else event)
+                told = envelope.around(event) if shared else event
+                call = translate({"type": kind, **told} if kind else told)
+                if not plain and (envelope.ignored or "sentAt" in told or "sent_at" in told):
+                    call = envelope.placed(call, told)
             except Unreadable as problem:
                 unknown = str(problem) == "unknown type"
                 yield Result(DROP, code="UNKNOWN_SCHEMA" if unknown else "SCHEMA_VIOLATION", detail=str(problem))
                 continue
-            if call.occurred_ms is None and route.vendor == "posthog" and (ago := posthog.ago_ms(event)) is not None:
-                call = call._replace(occurred_ms=sent - ago)
+            except UNFORESEEN as problem:
+                yield unforeseen(problem)
+                continue
             if around:
                 bot = around.get("device") == "bot"
                 shown = self._cities.shown(around, (key.tenant_id, call.user_id, call.anonymous_id))
@@ -215,9 +225,7 @@ class Collector:
         """What the connection of a browser says of its user; the address goes no further than this."""
         if "origin" not in headers:
             return {}
-        address = (scope.get("client") or ("",))[0]
-        if self._trust_forwarded and headers.get("x-forwarded-for"):
-            address = headers["x-forwarded-for"].rsplit(",", 1)[-1].strip()
+        address = client_address(scope["headers"], (scope.get("client") or ("",))[0], self._trust_forwarded)
         return {**read_agent(headers.get("user-agent", "")).context, **self._places.of(address)}
 
     def _key(self, headers: Mapping[str, str], beside: Mapping[str, str], value: Any) -> Key:
@@ -262,7 +270,7 @@ def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
     """(events of the body, whether the body was one event itself)."""
     events: Any = value if route.vendor != "segment" else None
     if isinstance(value, dict):
-        events = value.get("batch", value.get("events"))
+        events = next((value[name] for name in LISTS if name in value), None)
         if events is None and (route.kind or route.vendor != "segment"):
             return [value], True
     if not isinstance(events, list):
@@ -270,20 +278,8 @@ def _events(value: Any, route: Route) -> tuple[list[Any], bool]:
     if not events:
         raise Problem(400, "EMPTY_BATCH", "the batch is empty")
     if len(events) > MAX_EVENTS:
-        raise Problem(413, "BATCH_TOO_LARGE", f"a batch has at most {MAX_EVENTS} events")
+        raise too_many()
     return events, False
-
-
-def _sent(value: Any, beside: Mapping[str, str], received: int) -> int:
-    """The client's clock when it sent the request; ours when it does not tell."""
-    whole, at = mapping(value[0] if isinstance(value, list) and value else value), beside.get("_", "")
-    told = next((t for n in ("sentAt", "sent_at") for t in (whole.get(n), beside.get(n)) if t is not None), None)
-    try:
-        if told is None and len(at) < 16 and at.isascii() and at.isdigit():
-            return in_range(int(at))  # PostHog's, epoch milliseconds in the query
-        return iso_ms(told) if told is not None else received
-    except Unreadable:
-        return received
 
 
 def _told(route: Route, results: list[Result], single: bool) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:

@@ -12,7 +12,8 @@ from email import message_from_bytes
 from email.policy import HTTP
 from urllib.parse import parse_qsl
 
-from footlights.collector.bodies import JSON_TYPES, decoded
+from footlights.collector.bodies import JSON_TYPES
+from footlights.collector.encodings import decoded
 from footlights.collector.problems import Problem
 
 _FORM, _PARTS = "application/x-www-form-urlencoded", "multipart/form-data"

@@ -1,82 +1,56 @@
-"""From the bytes of a request to a JSON value, within limits that hold while it is read.
+"""From the text of a request to a JSON value, whose events are refused one by one where they can be told apart.
 
-In: headers, bytes.
-Out: a value, or Problem.
-Never: more memory than the limits, whatever a body claims to be.
+In: bytes.
+Out: a value, with Unfit where an event of a list is no JSON; or Problem.
+Never: a good event refused for its neighbour.
 """
 
 import json
-import zlib
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+import re
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
-import zstandard
 
 from footlights.collector.problems import Problem
 
 MAX_BODY_BYTES = 1 << 20
-MAX_DECODED_BYTES, MAX_RATIO = 10 << 20, 100
+MAX_EVENTS = 1_000
 JSON_TYPES = ("application/json", "text/plain")
-_WHITE = b" \t\n\r"
+#: Fields of a body that hold its events.
+LISTS: Final = ("batch", "events")
+_WHITE: Final = b" \t\n\r"
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+#: What matters to whoever looks for the end of a value that cannot be read: texts, brackets, commas.
+_MARK: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}",]', re.DOTALL)
+#: Marks that are looked at in a body: a list that is nothing but brackets must not hold up others.
+_MAX_MARKS: Final = 200_000
 
 
-def decoded(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body without its Content-Encoding.
+class Unfit(NamedTuple):
+    """Stands for an event that cannot be read."""
 
-    Raises
-    ------
-    Problem
-        415 for an encoding that is unknown or not alone, 400 for a corrupt one, 413 past 10 MiB or 100:1.
-    """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", ""):
-        return body
-    read = _ENCODINGS.get(encoding)
-    if read is None:
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding may be gzip, deflate or zstd, one of them")
-    limit = min(MAX_DECODED_BYTES, MAX_RATIO * max(len(body), 1_024))
-    try:
-        out = read(body, limit + 1)
-    except (zlib.error, zstandard.ZstdError, EOFError) as problem:
-        raise Problem(400, "BAD_ENCODING", f"the body is no {encoding}") from problem
-    if len(out) > limit:
-        raise Problem(413, "DECOMPRESSED_TOO_LARGE", "the body decompresses past 10 MiB or 100:1")
-    return out
+    code: str
+    detail: str
 
 
-def _zlib(wbits: int) -> Callable[[bytes, int], bytes]:
-    def read(body: bytes, limit: int) -> bytes:
-        machine = zlib.decompressobj(wbits)
-        out = machine.decompress(body, limit)
-        if len(out) < limit and (not machine.eof or machine.unused_data):
-            raise EOFError
-        return out
-
-    return read
-
-
-def _zstd(body: bytes, limit: int) -> bytes:
-    with zstandard.ZstdDecompressor(max_window_size=1 << 23).stream_reader(body) as reader:
-        out = reader.read(limit)
-    if not body:
-        raise EOFError
-    return out
-
-
-_ENCODINGS: dict[str, Callable[[bytes, int], bytes]] = {"gzip": _zlib(31), "deflate": _zlib(15), "zstd": _zstd}
+_STATUS: Final = {"INVALID_JSON": 400, "EVENT_TOO_LARGE": 413}
+_NO_JSON: Final = Unfit("INVALID_JSON", "no JSON: UTF-8, each key once, no NaN or Infinity")
+_TOO_DEEP: Final = Unfit("EVENT_TOO_LARGE", "nested beyond reason")
 
 
 def json_of(body: bytes) -> Any:
     """The JSON value of a body.
 
     orjson is fast, but of a key that stands twice it takes the last. A body that is equal to its value written again, white space
-    aside, has each key once; what is not (an escape, a number written in another way) is read by the standard library.
+    aside, has each key once; what is not (an escape, a number written in another way) is read by the standard library, and what
+    that does not read is taken apart.
 
     Raises
     ------
     Problem
-        400 INVALID_JSON: malformed, not UTF-8, a BOM, duplicate keys, NaN or Infinity, nested beyond reason.
+        400 INVALID_JSON: malformed, not UTF-8, a BOM, duplicate keys, NaN or Infinity, nested beyond reason; not for one event of
+        several. 413 for too many of them.
     """
     try:
         value = orjson.loads(body)
@@ -90,9 +64,124 @@ def json_of(body: bytes) -> Any:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
         if "\\u" in text:  # an escaped half of a surrogate pair is no text
             json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as problem:
+        return value
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _Apart(body.decode(errors="surrogateescape")).value()
+    except (ValueError, IndexError, RecursionError) as problem:
         raise Problem(400, "INVALID_JSON", "the body is no JSON: UTF-8, each key once, no NaN or Infinity") from problem
-    return value
+
+
+class _Apart:
+    """Reads a body event by event: a list, or an object that holds one. ValueError when it cannot be taken apart."""
+
+    def __init__(self, text: str) -> None:
+        self._text, self._marks = text, 0
+        self._scan = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).raw_decode
+
+    def value(self) -> Any:
+        """The whole value."""
+        at = self._white(0)
+        value: Any
+        value, end = self._list(at) if self._text[at] == "[" else self._object(at)
+        if end != len(self._text):
+            raise ValueError("something follows")
+        return value
+
+    def _white(self, at: int) -> int:
+        found = _SPACE.match(self._text, at)
+        return found.end() if found else at
+
+    def _list(self, at: int) -> tuple[list[Any], int]:
+        events = list[Any]()
+        at = self._white(at + 1)
+        if self._text[at] == "]":
+            return events, self._white(at + 1)
+        while True:
+            event, at = self._event(at)
+            events.append(event)
+            if len(events) > MAX_EVENTS:
+                raise too_many()
+            if self._text[at] == "]":
+                if len(events) == 1 and isinstance(event, Unfit):  # it has no neighbours
+                    raise Problem(_STATUS[event.code], event.code, event.detail)
+                return events, self._white(at + 1)
+            at = self._white(at + 1)
+
+    def _event(self, start: int) -> tuple[Any, int]:
+        """An event and where the comma or the bracket behind it stands."""
+        if self._text[start] in ",]":
+            raise ValueError("nothing between two commas")
+        problem = _NO_JSON
+        try:
+            value, end = self._sound(start)
+            if self._text[end] in ",]":
+                return value, end
+        except RecursionError:
+            problem = _TOO_DEEP
+        except ValueError:
+            pass
+        return problem, self._end(start)
+
+    def _sound(self, start: int) -> tuple[Any, int]:
+        """A value that is all text, and where the next thing begins."""
+        value, end = self._scan(self._text, start)
+        piece = self._text[start:end]
+        if not piece.isascii() or "\\u" in piece:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value, self._white(end)
+
+    def _end(self, at: int) -> int:
+        """Where the comma or the bracket behind a value stands that cannot be read."""
+        depth = 0
+        for found in self._marks_from(at):
+            mark = found[0]
+            if depth == 0 and mark in ",]":
+                return found.start()
+            if mark in "[{":
+                depth += 1
+            elif mark in "]}":
+                depth -= 1
+            if depth < 0 or mark == '"':
+                break
+        raise ValueError("its end cannot be found")
+
+    def _marks_from(self, at: int) -> Iterator[re.Match[str]]:
+        for found in _MARK.finditer(self._text, at):
+            self._marks += 1
+            if self._marks > _MAX_MARKS:
+                return
+            yield found
+
+    def _object(self, at: int) -> tuple[dict[str, Any], int]:
+        if self._text[at] != "{":
+            raise ValueError("neither an object nor a list")
+        pairs = list[tuple[str, Any]]()
+        while True:
+            at = self._white(at + 1)
+            if self._text[at] != '"':
+                raise ValueError("no name")
+            name, at = self._scan(self._text, at)
+            name.encode()
+            at = self._white(at)
+            if self._text[at] != ":":
+                raise ValueError("no value")
+            at = self._white(at + 1)
+            if name in LISTS and self._text[at] == "[":
+                value, at = self._list(at)
+            else:
+                value, at = self._sound(at)
+            pairs.append((name, value))
+            if self._text[at] == "}":
+                return _object(pairs), self._white(at + 1)
+            if self._text[at] != ",":
+                raise ValueError("no comma")
+
+
+def too_many() -> Problem:
+    """A batch has a limit."""
+    return Problem(413, "BATCH_TOO_LARGE", f"a batch has at most {MAX_EVENTS} events")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

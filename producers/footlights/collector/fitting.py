@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from footlights.checks import properties_text
+from footlights.checks import EARLIEST_MS, LATEST_MS, properties_text
 from footlights.collector.segment import Call
+from footlights.currencies import CURRENCY
 from footlights.encoding import Column, text
 from footlights.foreign import fitted
 from footlights.ids import KEY_SEPARATOR, fresh_uuid7, record_key, uuid7_of_hash
@@ -40,12 +41,11 @@ class Fitter(Recorder):
         self._before_id = hashlib.sha256(KEY_SEPARATOR.join((tenant_id, source, "")).encode())
 
     def clocks(self, received_ms: int, sent_ms: int) -> Clocks:
-        """The clocks of a request, epoch milliseconds."""
+        """The clocks of a request, epoch milliseconds; what a client's says is kept where the platform has such times."""
+        received = self._stamp("received_at_ms", received_ms)
+        known = EARLIEST_MS <= sent_ms < LATEST_MS
         return Clocks(
-            received_ms,
-            received_ms - sent_ms,
-            self._stamp("received_at_ms", received_ms),
-            self._stamp("sent_at_ms", sent_ms),
+            received_ms, received_ms - sent_ms, received, self._stamp("sent_at_ms", sent_ms) if known else received
         )
 
     def fit(self, call: Call, clocks: Clocks, found: Found) -> Encoded:
@@ -60,6 +60,7 @@ class Fitter(Recorder):
         """
         (
             name, occurred_ms, original_ms, original_id, user_id, anonymous_id, session_id, automatic, context, properties,
+            _, ago_ms,
         ) = call  # fmt: skip
         form = self._forms.get(name) or self._form(name)
         pieces = form.blank.copy()
@@ -74,10 +75,13 @@ class Fitter(Recorder):
             pieces[form.original_id.index] = form.original_id.prefix + text(original_id)
         pieces[form.message_id.index] = b"\x48" + message_id.encode()  # 36 bytes follow
         pieces[form.sent], pieces[form.received] = clocks.sent, clocks.received
-        if occurred_ms is None:
-            pieces[form.occurred] = clocks.received
-        else:
+        if occurred_ms is not None:
+            # The clock is corrected before it is judged.
             pieces[form.occurred] = self._stamp("occurred_at", occurred_ms + clocks.behind_ms)
+        elif ago_ms is not None:
+            pieces[form.occurred] = self._stamp("occurred_at", clocks.received_ms - ago_ms)
+        else:
+            pieces[form.occurred] = clocks.received
         key = b""
         if anonymous_id is not None:
             key = self._identify(pieces, form.columns["anonymous_id"], anonymous_id)
@@ -116,6 +120,10 @@ class Fitter(Recorder):
                 rest[name] = value
             elif type(value) is column.exact and (known := column.known.get(value)) is not None:
                 pieces[column.index] = known  # and clean, or it would not have become known
+            elif value is not None and name == CURRENCY:
+                pieces[column.index] = column.learn(
+                    value
+                )  # a code, or refused: an amount without its currency is no amount
             elif (kept := fitted(value, column.kind)) is None:
                 rest[name] = value
             elif name in PSEUDONYMS:

@@ -5,12 +5,14 @@ Out: the key that it is, None when it is none or was revoked.
 Never: a token in the file, in a log or in an answer after the one that made it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,7 +46,7 @@ class Key:
 
 def hash_of(token: str) -> str:
     """Hash of a token; it has 256 random bits, so that a plain one is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class KeyFile:
@@ -94,18 +96,32 @@ class KeyFile:
             secrets.token_hex(8), hash_of(token), kind, checked_name("name", name), checked_name("tenant_id", tenant_id),
             checked_name("source", source), rate_per_s, now, now + lifetime_s if lifetime_s else None,
         )  # fmt: skip
-        self._write([*self, key])
+        with self._alone():
+            self._write([*self, key])
         return token, key
 
     def revoke(self, key_id: str) -> Key | None:
         """Revoke a key; None when there is none of this id."""
-        keys = list(self)
-        found = next((key for key in keys if key.id == key_id), None)
-        if found is None:
-            return None
-        gone = Key(**{**asdict(found), "revoked_at": found.revoked_at or time.time()})
-        self._write([gone if key.id == key_id else key for key in keys])
+        with self._alone():
+            keys = list(self)
+            found = next((key for key in keys if key.id == key_id), None)
+            if found is None:
+                return None
+            gone = Key(**{**asdict(found), "revoked_at": found.revoked_at or time.time()})
+            self._write([gone if key.id == key_id else key for key in keys])
         return gone
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """From reading the keys to writing them no other process does; the file itself is replaced, so that it is no lock."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._seen = None  # a file that another process just wrote may have the size and the time of the one before
+            yield
+        finally:
+            os.close(lock)
 
     def _look(self, every_s: float) -> None:
         now = time.monotonic()
@@ -122,7 +138,6 @@ class KeyFile:
             self._held, self._seen = {}, None
 
     def _write(self, keys: list[Key]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(f".{secrets.token_hex(4)}.partial")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as out:

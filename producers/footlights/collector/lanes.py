@@ -7,6 +7,8 @@ Never: an event told as taken that power loss can take back, nor one on the wire
 
 import asyncio
 import errno
+import logging
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from functools import partial
@@ -31,6 +33,9 @@ from footlights.subjects import SubjectIds
 from footlights.wires import KafkaWire, producer_config
 from footlights.written import SchemaUnavailable
 
+LOG = logging.getLogger("footlights.collector")
+#: What a value can make a function raise. All else is no event's fault.
+UNFORESEEN = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 OK, WARNING, DROP, RETRY = "ok", "warning", "drop", "retry"
 _TAKEN = frozenset({OK, WARNING})
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -155,6 +160,7 @@ class Lanes:
         keys, results = self._refusals.keys, load.results
         for call in calls:
             if isinstance(call, Result):
+                lane.refused[call.code] += 1
                 results.append(call)
                 continue
             found: Found = {}
@@ -164,8 +170,8 @@ class Lanes:
                     lane.refused["OPTED_OUT"] += 1
                     results.append(Result(DROP, code="OPTED_OUT", detail="the person opted out of analytics"))
                     continue
-                if found:
-                    load.add(encoded, self._warning(encoded, found))
+                if found or call.ignored:
+                    load.add(encoded, self._warning(encoded, found, call.ignored))
                 else:
                     # In half the time of the constructor.
                     load.add(encoded, tuple.__new__(Result, (OK, encoded.message_id, "", "")))
@@ -177,6 +183,9 @@ class Lanes:
                 raise _no_schema() from problem
             except OSError as problem:
                 results.append(_not_written(problem))
+            except UNFORESEEN as problem:
+                lane.refused["INVALID"] += 1
+                results.append(unforeseen(problem))
             else:
                 if call.name == CONSENT_CHANGED:
                     self._consent(load, call, encoded)
@@ -184,10 +193,13 @@ class Lanes:
         self.relay.help()
         return results
 
-    def _warning(self, encoded: Encoded, found: Found) -> Result:
-        """What is told of an event that is taken, but for what was found in it."""
+    def _warning(self, encoded: Encoded, found: Found, ignored: tuple[str, ...]) -> Result:
+        """What is told of an event that is taken, but for what was found in it, or could not be kept."""
         self.redacted.update(found)
-        return Result(WARNING, encoded.message_id, "REDACTED", f"redacted: {', '.join(sorted(found))}")
+        told = [f"redacted: {', '.join(sorted(found))}"] if found else []
+        if ignored:
+            told.append(f"ignored: {', '.join(ignored)}")
+        return Result(WARNING, encoded.message_id, "REDACTED" if found else "IGNORED", "; ".join(told))
 
     def _consent(self, load: "_Load", call: Call, encoded: Encoded) -> None:
         """Say it now, once it stands: events of the same request may be of the same person."""
@@ -264,6 +276,13 @@ class Lanes:
         )
         lane = self._lanes[key.tenant_id, key.source] = _Lane(spool, fitter, self.relay)
         return lane
+
+
+def unforeseen(problem: Exception) -> Result:
+    """What is told of an event that made a function raise which should not have: it costs no other, and the log has no content."""
+    frame = traceback.extract_tb(problem.__traceback__)[-1]
+    LOG.error("an event could not be read: %s in %s, line %s", type(problem).__name__, frame.name, frame.lineno)
+    return Result(DROP, code="SCHEMA_VIOLATION", detail="a value of the event cannot be read")
 
 
 def _no_schema() -> Problem:

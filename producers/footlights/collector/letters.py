@@ -36,8 +36,12 @@ class Letters:
             self.left_out += 1
             return
         try:
-            payload = json.dumps(event, ensure_ascii=False).encode()
-        except RecursionError:  # nested beyond what can be written
+            payload = json.dumps(event, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        except (
+            RecursionError,
+            ValueError,
+            TypeError,
+        ):  # nested beyond what can be written, or a number of too many digits
             self.left_out += 1
             return
         self._written, self._number = self._written + 1, self._number + 1

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import start_http_server
 
+from footlights.addresses import Trust
 from footlights.collector.agents import read_agent
 from footlights.collector.app import Collector
 from footlights.collector.geo import Cities, Places
@@ -31,8 +32,8 @@ class Config:
 
     `folder` holds its spool, which is taken over by the next collector there; `keys` the file of API keys; `dead_letter_key` the
     32 bytes that encrypt copies of refused events, None to keep none; `geo_database` a city database in MaxMind's format, and
-    `geo_least_people` how many must have come from a city before it is named; `trust_forwarded` takes a browser's address from
-    X-Forwarded-For, whose last entry a proxy of yours must have written.
+    `geo_least_people` how many must have come from a city before it is named; `trust_forwarded` says which proxies may tell
+    a browser's address, see `footlights.addresses`.
     """
 
     bootstrap_servers: str
@@ -46,7 +47,7 @@ class Config:
     metrics_port: int | None = None
     geo_database: Path | None = None
     geo_least_people: int = 10
-    trust_forwarded: bool = False
+    trust_forwarded: Trust = 0
     spool_max_bytes: int = 4 << 30
     spool_max_age_s: float = 7 * 86_400.0
     kafka_config: dict[str, Any] = field(default_factory=dict)

@@ -13,17 +13,35 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector as Collected
 
-from footlights.collector.lanes import Lanes, Result
+from footlights.collector.lanes import DROP, OK, RETRY, WARNING, Lanes, Result
 from footlights.collector.letters import Letters
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+#: Route of requests that have none.
+OTHER = "other"
+#: Answers that are the collector's own fault, and those to requests of which no repetition comes to anything.
+FAILED, REFUSED = (500, 503), (400, 408, 413, 415, 422)
+#: What may become of an event.
+CODES = {
+    OK: ("",), WARNING: ("REDACTED", "IGNORED"), RETRY: ("UNAVAILABLE",),
+    DROP: ("INVALID_JSON", "SCHEMA_VIOLATION", "UNKNOWN_SCHEMA", "EVENT_TOO_LARGE", "OPTED_OUT", "NAIVE_DATETIME", "RESERVED_NAME"),
+}  # fmt: skip
 _kind = attrgetter("status", "code")
 
 
 class Telemetry:
-    """Counters of one collector."""
+    """Counters of one collector.
 
-    def __init__(self, lanes: Lanes, letters: Letters | None = None) -> None:
+    Those that alerts read are there from the start with all their labels, at 0: for Prometheus a counter that appears with its
+    first increment has not grown.
+
+    Parameters
+    ----------
+    routes
+        Names of the routes.
+    """
+
+    def __init__(self, lanes: Lanes, letters: Letters | None = None, routes: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         answers = Histogram(
             "footlights_collector_request_duration_seconds", "Time to answer a request, its fsync included.",
@@ -32,6 +50,17 @@ class Telemetry:
         events = Counter(
             "footlights_collector_events", "Events by what became of them.", ("result", "code"), registry=self.registry
         )
+        refused = Counter(
+            "footlights_collector_refused_requests", "Requests that were refused as a whole and are of no use a second time.",
+            ("route", "status"), registry=self.registry,
+        )  # fmt: skip
+        self._refused = {(r, s): refused.labels(r, str(s)) for r in (*routes, OTHER) for s in REFUSED}
+        for route in (*routes, OTHER):
+            for status in FAILED:
+                answers.labels(route, str(status))
+        for result, codes in CODES.items():
+            for code in codes:
+                events.labels(result, code)
         # To look up labels takes the client of Prometheus as long as to count.
         self._timer, self._counter = lru_cache(answers.labels), lru_cache(events.labels)
         self.registry.register(_Held(lanes, letters))
@@ -39,6 +68,8 @@ class Telemetry:
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
         self._timer(route, str(status)).observe(seconds)
+        if (refused := self._refused.get((route, status))) is not None:
+            refused.inc()
 
     def events(self, results: Iterable[Result]) -> None:
         """Count events."""

@@ -2,7 +2,7 @@
 
 In: sys.excepthook, threading.excepthook, logging.
 Out: one `crash` for each, with the kind of error and where it arose.
-Never: an error's message or a variable; the hooks that were there before are called as ever.
+Never: an error's message or a variable, or an exception in the host; the hooks that were there before are called as ever.
 """
 
 import logging
@@ -12,22 +12,27 @@ from types import TracebackType
 from typing import Any
 
 from footlights.client import EXIT_FLUSH_S, Client
-from footlights.integrations.web import crash
+from footlights.integrations.failures import crash, is_crash
+from footlights.integrations.guard import guarded, place_of
 
 
 def install(client: Client) -> None:
     """Record exceptions that nobody catches."""
     before, before_thread = sys.excepthook, threading.excepthook
 
+    @guarded
+    def record(error: BaseException | None, trace: TracebackType | None, *, last: bool) -> None:
+        if error is not None and is_crash(error):  # Ctrl-C and exits are none
+            crash(client, place_of(trace), error, automatic=True)
+            if last:
+                client.flush(EXIT_FLUSH_S)
+
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, Exception):  # Ctrl-C and exits are no crashes
-            crash(client, _place(trace), kind.__name__, automatic=True)
-            client.flush(EXIT_FLUSH_S)
+        record(error, trace, last=True)
         before(kind, error, trace)
 
     def thread_hook(args: Any) -> None:
-        if args.exc_type is not SystemExit:
-            crash(client, _place(args.exc_traceback), args.exc_type.__name__, automatic=True)
+        record(args.exc_value, args.exc_traceback, last=False)
         before_thread(args)
 
     sys.excepthook, threading.excepthook = hook, thread_hook
@@ -40,17 +45,10 @@ class CrashHandler(logging.Handler):
         super().__init__(level)
         self._client = client
 
+    @guarded
     def emit(self, record: logging.LogRecord) -> None:
         """Record it; a log of the SDK itself is left alone, or it would go round."""
-        if record.exc_info and record.exc_info[0] and not record.name.startswith("footlights"):
-            crash(self._client, _place(record.exc_info[2]), record.exc_info[0].__name__, automatic=True)
-
-
-def _place(trace: TracebackType | None) -> str:
-    """Module and function where an exception arose."""
-    if trace is None:
-        return "unknown"
-    while trace.tb_next:
-        trace = trace.tb_next
-    code = trace.tb_frame
-    return f"{code.f_globals.get('__name__', '?')}.{code.f_code.co_name}"[:200]
+        told = record.exc_info
+        if not isinstance(told, tuple) or told[1] is None or record.name.partition(".")[0] == "footlights":
+            return
+        crash(self._client, place_of(told[2]), told[1], automatic=True)

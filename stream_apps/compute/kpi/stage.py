@@ -149,8 +149,12 @@ class KpiStage:
             self.requests.take(partial["body"], now_ms)
         else:
             self.contributions.take(partial, offset, now_ms, closed_from=self._closed_from(partial))
-        self.read_offset = max(self.read_offset, offset)
+        self.pass_to(offset)
         self.offset = max(self.offset, offset)
+
+    def pass_to(self, offset: int) -> None:
+        """Note that `measures` was read up to an offset, whether or not the last of it were records of ours."""
+        self.read_offset = max(self.read_offset, offset)
 
     def _closed_from(self, partial: dict[str, Any]) -> int | None:
         """Last source offset that was told before, when the watermark has passed the partial's bucket."""

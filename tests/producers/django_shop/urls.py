@@ -1,12 +1,15 @@
 """Pages of the project."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import Http404, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from footlights import Money, Outbox
 from footlights.integrations.django import signals
@@ -56,6 +59,36 @@ def missing(request: Any) -> HttpResponse:
     raise Http404("no such thing")
 
 
+def report(request: Any, kind: str) -> StreamingHttpResponse:
+    """Rows as the server likes them, of which the last may be missing."""
+
+    def rows() -> Iterator[str]:
+        yield "row 0\n"
+        time.sleep(1)
+        if kind == "broken":
+            raise RuntimeError("source went away")
+        yield "row 1\n"
+
+    async def rows_async() -> AsyncIterator[str]:
+        yield "row 0\n"
+        await asyncio.sleep(1)
+        if kind == "broken":
+            raise RuntimeError("source went away")
+        yield "row 1\n"
+
+    made = rows_async() if hasattr(request, "scope") else rows()
+    return StreamingHttpResponse(made, content_type="text/csv")
+
+
+def register_and_fail(request: Any) -> HttpResponse:
+    try:
+        with transaction.atomic():
+            User.objects.create_user("gus")
+            raise ValueError("card refused")
+    except ValueError:
+        return HttpResponse("not registered", status=402, content_type="text/plain")
+
+
 def stumble(get_response: Any) -> Any:
     """A middleware that is broken for one path."""
 
@@ -75,5 +108,6 @@ urlpatterns = [
     path("", home), path("events/<str:event_id>/", event), path("register/", register), path("in/", sign_in),
     path("out/", sign_out), path("buy/", buy), path("broken/", broken), path("missing/", missing),
     path("health", quiet), path("static/x", quiet),
+    path("report/<str:kind>/", report), path("register-and-fail/", register_and_fail),
     path("internal/queue", quiet), path("admin/", admin.site.urls),
 ]  # fmt: skip

@@ -87,7 +87,7 @@ async def test_a_batch_that_a_rebalance_overtook_is_not_taken(
 ) -> None:
     monkeypatch.setattr(kpis, "is_current", lambda *_: current)
     monkeypatch.setattr(agent, "_decoder", lambda *_: SimpleNamespace(bad=[], frame=_Frame()))
-    batch: Any = SimpleNamespace(values=list, offsets=list)
+    batch: Any = SimpleNamespace(last_offset=0, values=list, offsets=list)
     before = agent._batch
     assert await agent._take(batch) is taken
     assert (agent._batch is before) is not taken

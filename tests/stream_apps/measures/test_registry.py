@@ -22,7 +22,7 @@ class Answers:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return SimpleNamespace(schema_str=json.dumps(answer))
+        return SimpleNamespace(schema_type="AVRO", schema_str=json.dumps(answer))
 
 
 def fetched(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> Schemas:

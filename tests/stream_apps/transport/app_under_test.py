@@ -81,7 +81,7 @@ class Counter:
             expected=state.expected,
             first=batch.first_offset,
             last=batch.last_offset,
-            rows=len(batch),
+            rows=batch.covered,
             log_start=await log_start(self.app, batch.tp) if ask else None,
         )
         match decision:

@@ -10,6 +10,7 @@ from django.apps import AppConfig
 from django.core import checks
 
 from footlights.integrations.django import conf
+from footlights.integrations.django.client import made_client
 
 
 class FootlightsConfig(AppConfig):
@@ -34,7 +35,8 @@ def check_settings(**_: Any) -> list[Any]:
         checks.Error(f"{name} is no setting", hint=f"did you mean {near}?" if near else None, id="footlights.E001")
         for name, near in conf.misspelt()
     ]
-    if conf.value("ENABLED") and not (conf.value("BOOTSTRAP_SERVERS") or conf.value("COLLECTOR")):
+    enabled = conf.value("ENABLED")
+    if enabled and not (conf.value("BOOTSTRAP_SERVERS") or conf.value("COLLECTOR")):
         out.append(
             checks.Warning(
                 "no event is recorded: neither ANALYTICS_BOOTSTRAP_SERVERS nor ANALYTICS_COLLECTOR is set",
@@ -42,4 +44,11 @@ def check_settings(**_: Any) -> list[Any]:
                 id="footlights.W001",
             )
         )
+    elif enabled:
+        try:
+            made_client().close(0)
+        except Exception as problem:  # in a server nothing of this raises, so it is said here
+            out.append(
+                checks.Error(f"no event is recorded: the settings make no client: {problem}", id="footlights.E002")
+            )
     return out

@@ -25,6 +25,11 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "SKIP_PATHS": ((), "beginnings of paths that are not recorded"),
     "USER_ID_FIELD": ("pk", "attribute of the user that is its id"),
 }
+#: Settings of the specification that the platform reads from its own environment: a project may have them too, without an effect.
+PLATFORM: dict[str, str] = {
+    "RETENTION_DAYS": "days that the platform keeps raw events",
+    "BATCH_SIZE": "rows that its stream gathers before they are merged",
+}
 PREFIX = "ANALYTICS_"
 
 
@@ -39,8 +44,15 @@ def value(name: str) -> Any:
     return found
 
 
+def words(name: str) -> tuple[str, ...]:
+    """A setting that is a list; in the environment its parts are separated by commas."""
+    found = value(name)
+    parts = found.split(",") if isinstance(found, str) else found
+    return tuple(part for part in (str(part).strip() for part in parts) if part)
+
+
 def misspelt() -> list[tuple[str, str]]:
     """(name, nearest right name or "") of each ANALYTICS_* setting that is none."""
-    known = [PREFIX + name for name in SETTINGS]
+    known = [PREFIX + name for name in (*SETTINGS, *PLATFORM)]
     found = [name for name in dir(settings) if name.startswith(PREFIX) and name not in known]
     return [(name, next(iter(difflib.get_close_matches(name, known, 1)), "")) for name in found]

@@ -1,0 +1,1 @@
+"""A small Django project that tests run inside their process."""
