@@ -6,6 +6,10 @@ import { buildSync } from "esbuild";
 const source = "src/footlights.ts";
 const digest = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
 buildSync({
-  entryPoints: [source], outfile: "../footlights/browser/footlights.min.js", minify: true, target: "es2020",
-  banner: { js: `/*${digest}*/` }, legalComments: "none",
+  entryPoints: [source],
+  outfile: "../footlights/browser/footlights.min.js",
+  minify: true,
+  target: "es2020",
+  banner: { js: `/*${digest}*/` },
+  legalComments: "none",
 });

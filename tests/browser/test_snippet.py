@@ -1,133 +1,40 @@
 """What the snippet records in headless Chromium, and what it never does."""
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext
 
+from tests.browser.site import BUILT, ROOT, SOURCE, Site, Visit, chromium, context, site, visit, waiting
 from tests.producers.test_integrations import until
 
-ROOT = Path(__file__).parents[2] / "producers"
-BUILT, SOURCE = ROOT / "footlights" / "browser" / "footlights.min.js", ROOT / "browser" / "src" / "footlights.ts"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-PAGE = """<!doctype html><title>Shop</title><script src="/footlights.min.js" data-endpoint="{0}" {1}></script>
-<h1>Shop</h1><button data-track="ticket_chosen" data-track-seat-row="A"><b id=inner>choose</b></button>
-<input id=name value=secret data-x=1><button id=throws onclick="throw new TypeError('rosa@example.org')">x</button>"""
-
-
-class Site(ThreadingHTTPServer):
-    """Serves a page and the snippet, and is its collector; `status` is what it answers to batches, after `delay_s`."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status, self.delay_s = 202, 0.0
-        self.attributes, self.endpoint = 'data-key="flk_test"', self.url
-        self.batches: list[dict[str, Any]] = []
-        self.refused: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def events(self) -> list[dict[str, Any]]:
-        """What was taken, once for each id."""
-        return list({event["messageId"]: event for batch in self.batches for event in batch["batch"]}.values())
-
-    def named(self, name: str) -> list[dict[str, Any]]:
-        return [event for event in self.events() if name in (event["type"], event.get("event"))]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        text = (
-            BUILT.read_text()
-            if self.path.endswith(".js")
-            else PAGE.format(self.server.endpoint, self.server.attributes)
-        )
-        self._answer(200, text.encode(), "text/javascript" if self.path.endswith(".js") else "text/html")
-
-    def do_POST(self) -> None:
-        batch = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        time.sleep(self.server.delay_s)
-        assert self.headers["Content-Type"].startswith("text/plain") and batch["writeKey"] == "flk_test"
-        (self.server.batches if self.server.status == 202 else self.server.refused).append(batch)
-        self._answer(self.server.status, b"{}", "application/json")
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        for name, value in (
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Access-Control-Allow-Origin", "*"),
-        ):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    server = Site()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)("Chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context(user_agent=AGENT)  # headless ones call themselves so, and count as bots
-    yield made
-    made.close()
-
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture
-def visit(context: BrowserContext, site: Site) -> Visit:
-    def go(path: str = "/") -> Page:
-        page = context.new_page()
-        page.goto(site.url + path)
-        return page
-
-    return go
+__all__ = ["chromium", "context", "site", "visit"]
 
 
 def test_it_is_small_and_current() -> None:
-    assert len(BUILT.read_bytes()) <= 3_072
+    assert len(BUILT.read_bytes()) <= 4_608 and len(gzip.compress(BUILT.read_bytes(), mtime=0)) <= 2_560
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     assert BUILT.read_text().startswith(f"/*{digest}*/"), "run `npm run build` in producers/browser"
+
+
+@pytest.mark.browser
+def test_it_is_what_its_source_builds(tmp_path: Path) -> None:
+    """Linted, checked and built anew, at the versions of the lock file."""
+    npm = shutil.which("npm")
+    if npm is None:
+        (pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip)("npm is not installed")
+    folder = shutil.copytree(ROOT / "browser", tmp_path / "browser", ignore=shutil.ignore_patterns("node_modules"))
+    built = tmp_path / "footlights" / "browser" / BUILT.name
+    for words in (("ci", "--ignore-scripts", "--no-audit", "--no-fund"), ("run", "build")):
+        told = subprocess.run([npm, *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        assert told.returncode == 0, told.stdout + told.stderr
+    assert built.read_bytes() == BUILT.read_bytes()
 
 
 @pytest.mark.browser
@@ -162,7 +69,7 @@ def test_vitals_leave_with_the_page(site: Site, visit: Visit) -> None:
 def test_leaving_sends_nothing_twice(site: Site, visit: Visit) -> None:
     page = visit()
     # The view is sent; what comes now goes with the beacon.
-    until(lambda: page.evaluate("localStorage.fl_queue") == "[]")
+    until(lambda: waiting(page) == 0)
     page.click("#inner")
     page.goto("about:blank")  # tells both pagehide and visibilitychange
     until(lambda: site.named("ticket_chosen") and site.named("page_loaded"))
@@ -214,7 +121,7 @@ def test_a_refused_batch_is_not_sent_for_ever(site: Site, visit: Visit) -> None:
     site.status = 401
     page = visit()
     until(lambda: site.refused)
-    until(lambda: page.evaluate("localStorage.fl_queue") == "[]")
+    until(lambda: waiting(page) == 0)
 
 
 @pytest.mark.browser

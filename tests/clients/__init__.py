@@ -1,0 +1,1 @@
+"""Other vendors' clients, unmodified, before a real collector."""

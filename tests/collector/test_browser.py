@@ -5,7 +5,7 @@ import time
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.test_snippet import Site, chromium, context, site
+from tests.browser.site import Site, chromium, context, site
 from tests.collector.conftest import Served
 from tests.producers.reading import Read, read
 

@@ -149,7 +149,7 @@ def test_browsers_bring_device_and_city_and_their_address_goes_no_further(serve:
             "POST", "/v1/batch", f'{{"writeKey": "{token}", "batch": [{json.dumps(event)}]}}'.encode(),
             content_type="text/plain;charset=UTF-8", user_agent=agent, **around,
         )  # fmt: skip
-        assert answer.status == 202 and answer.headers["access-control-allow-origin"] == "*"
+        assert answer.status == 202 and answer.headers["access-control-allow-origin"] == "https://shop.example"
     seen, crawled = sorted(arrived(served, "browser", 2), key=lambda r: r.record["automatic"])
     record = seen.record
     assert (record["city"], record["country"], record["device"], record["os"]) == ("Köln", "DE", "mobile", "iOS")

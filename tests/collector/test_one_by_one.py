@@ -171,8 +171,8 @@ def test_what_a_function_raises_that_should_not_have_costs_one_event_and_tells_n
 
     whole = segment._properties
 
-    def odd(kind: str, call: Any, context: Any, rest: Any) -> Any:
-        return place() if call["event"] == "odd" else whole(kind, call, context, rest)
+    def odd(kind: str, name: str, call: Any, context: Any, rest: Any) -> Any:
+        return place() if call["event"] == "odd" else whole(kind, name, call, context, rest)
 
     monkeypatch.setattr(segment, "_properties", odd)
     with caplog.at_level(logging.ERROR, "footlights.collector"):

@@ -127,11 +127,19 @@ WANTED: dict[str, set[Labels]] = {
     "footlights_collector_request_duration_seconds_count": combinations(route=ANYWHERE, status=(500, 503)),
     "footlights_collector_refused_requests_total": combinations(route=ANYWHERE, status=(400, 408, 413, 415, 422)),
     "footlights_collector_events_total": combinations(result=("ok",), code=("",))
-    | combinations(result=("warning",), code=("REDACTED",))
+    | combinations(result=("warning",), code=("REDACTED", "IGNORED"))
     | combinations(result=("retry",), code=("UNAVAILABLE",))
     | combinations(
         result=("drop",),
-        code=("SCHEMA_VIOLATION", "UNKNOWN_SCHEMA", "EVENT_TOO_LARGE", "OPTED_OUT", "NAIVE_DATETIME", "RESERVED_NAME"),
+        code=(
+            "INVALID_JSON",
+            "SCHEMA_VIOLATION",
+            "UNKNOWN_SCHEMA",
+            "EVENT_TOO_LARGE",
+            "OPTED_OUT",
+            "NAIVE_DATETIME",
+            "RESERVED_NAME",
+        ),
     ),
 }
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import orjson
@@ -21,7 +22,9 @@ import orjson
 from footlights.addresses import Trust, client_address
 from footlights.collector import own, posthog, segment
 from footlights.collector.agents import read_agent
-from footlights.collector.bodies import JSON_TYPES, LISTS, MAX_BODY_BYTES, MAX_EVENTS, Unfit, json_of, too_many
+from footlights.collector.beacons import content_type, unwrapped
+from footlights.collector.bodies import LISTS, MAX_BODY_BYTES, MAX_EVENTS, Unfit, json_of, too_many
+from footlights.collector.cors import allowed, preflight
 from footlights.collector.encodings import decoded
 from footlights.collector.envelope import Envelope, envelope_of
 from footlights.collector.geo import Cities, Places
@@ -32,6 +35,7 @@ from footlights.collector.openapi import document
 from footlights.collector.problems import Problem, unavailable
 from footlights.collector.segment import Call, mapping
 from footlights.collector.telemetry import OTHER, Telemetry
+from footlights.collector.vendors import answer_of
 from footlights.foreign import Unreadable, clock_ms
 from footlights.integrations.asgi import Message, Receive, Scope, Send, headers_of
 
@@ -42,13 +46,8 @@ MAX_IN_FLIGHT_BYTES = 64 << 20
 Translate = Callable[[Mapping[str, Any]], Call]
 #: Refusals of which a copy is kept.
 _KEPT = frozenset({"SCHEMA_VIOLATION", "UNKNOWN_SCHEMA"})
-CORS = [(b"access-control-allow-origin", b"*")]
-PREFLIGHT = [
-    *CORS,
-    (b"access-control-allow-methods", b"POST, OPTIONS"),
-    (b"access-control-allow-headers", b"authorization, content-type, content-encoding"),
-    (b"access-control-max-age", b"86400"),
-]
+#: Where a write key may stand in a body, an event or a query; a beacon can set no header.
+KEY_NAMES = ("writeKey", "write_key", "api_key", "token")
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,12 @@ class Route:
 
 
 _segment = partial(segment.call_of, moment=clock_ms)
-_SEGMENT = {
-    f"/v1/{k}": Route(_segment, "segment", k) for k in ("track", "identify", "page", "screen", "group", "alias")
-}
+_KINDS = ("track", "identify", "page", "screen", "group", "alias")
+_SEGMENT = {f"/v1/{path}": Route(_segment, "segment", k) for k in _KINDS for path in (k, k[0])}
 _POSTHOG = ("/batch", "/capture", "/i/v0/e", "/e", "/track")
 ROUTES: dict[str, Route] = {
     **_SEGMENT,
-    **{f"/v1/{k}": Route(_segment, "segment") for k in ("batch", "import")},
+    **{f"/v1/{k}": Route(_segment, "segment") for k in ("batch", "import", "b")},
     **dict.fromkeys(_POSTHOG, Route(posthog.call_of, "posthog")),
     "/api/analytics/events/track": Route(own.call_of, "own"),
 }
@@ -97,33 +95,39 @@ class Collector:
         if scope["type"] != "http":
             return
         began, path = time.perf_counter(), scope["path"].rstrip("/") or "/"
+        headers = headers_of(scope["headers"])
         try:
-            status, body, extra = await self._answer(scope, path, receive)
+            status, body, extra = await self._answer(scope, path, headers, receive)
         except Problem as problem:
             status, body, extra = _refusal(problem)
         except Exception:  # the edge: nothing of it leaves, and the client may come again
             LOG.exception("a request could not be answered")
             status, body, extra = _refusal(Problem(500, "INTERNAL", "something went wrong here; it is in the log"))
         self.telemetry.answered(path if path in ROUTES else OTHER, status, time.perf_counter() - began)
-        await _send(send, status, body, extra)
+        await _send(send, status, body, [*allowed(headers), *extra])
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    async def _answer(
+        self, scope: Scope, path: str, headers: Mapping[str, str], receive: Receive
+    ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
         method, route = scope["method"], ROUTES.get(path)
+        if method == "OPTIONS":
+            return 204, b"", preflight(headers)
         if path == "/health" and method in ("GET", "HEAD"):
             return 200, b'{"success": true}', []
         if path == "/openapi.json" and method in ("GET", "HEAD"):
             return 200, orjson.dumps(document()), []
         if route is None:
+            if told := answer_of(method, path, headers, scope.get("scheme", "http")):
+                return 200, *told
             raise Problem(404, "NOT_FOUND", "there is no such route")
-        if method == "OPTIONS":
-            return 204, b"", PREFLIGHT
         if method != "POST":
             raise Problem(405, "METHOD_NOT_ALLOWED", "events come by POST")
-        headers = headers_of(scope["headers"])
-        _checked_type(headers, route)
+        content_type(headers)
+        asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         body = await self._body(receive, headers)
         try:
-            return await self._take(scope, route, headers, json_of(decoded(headers, body)))
+            text, fields = unwrapped(headers, decoded(headers, body))
+            return await self._take(scope, route, headers, {**asked, **fields}, json_of(text))
         finally:
             self._in_flight -= len(body)
 
@@ -155,9 +159,9 @@ class Collector:
             raise
 
     async def _take(
-        self, scope: Scope, route: Route, headers: Mapping[str, str], value: Any
+        self, scope: Scope, route: Route, headers: Mapping[str, str], beside: Mapping[str, str], value: Any
     ) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
-        key = self._key(headers, mapping(value))
+        key = self._key(headers, beside, value)
         try:
             events, single = _events(value, route)
         except Problem as problem:
@@ -167,7 +171,7 @@ class Collector:
         if wait:
             raise Problem(429, "RATE_LIMITED", "this key has used its rate", retry_after_s=int(wait) + 1)
         received = int(time.time() * 1000)
-        envelope = envelope_of(value, scope.get("query_string", b""), received)
+        envelope = envelope_of(value, beside, received)
         calls = self._calls(key, route, events, envelope, self._around(scope, headers))
         results = self._lanes.take(key, calls, received, envelope.clock_ms)
         self.telemetry.events(results)
@@ -224,20 +228,30 @@ class Collector:
         address = client_address(scope["headers"], (scope.get("client") or ("",))[0], self._trust_forwarded)
         return {**read_agent(headers.get("user-agent", "")).context, **self._places.of(address)}
 
-    def _key(self, headers: Mapping[str, str], value: Mapping[str, Any]) -> Key:
-        token = _token(headers) or value.get("writeKey") or value.get("api_key") or value.get("token")
-        if not token:
-            token = mapping(value.get("properties")).get("token")
-        key = self._keys.find(token) if isinstance(token, str) else None
-        if key is None:
-            raise Problem(401, "INVALID_API_KEY", "the request has no valid write key")
-        return key
+    def _key(self, headers: Mapping[str, str], beside: Mapping[str, str], value: Any) -> Key:
+        """The first key that is one: a page may have put an Authorization of its own into each of its requests."""
+        for token in _tokens(headers, beside, value):
+            if key := self._keys.find(token):
+                return key
+        raise Problem(401, "INVALID_API_KEY", "the request has no valid write key")
 
 
-def _checked_type(headers: Mapping[str, str], route: Route) -> None:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (JSON_TYPES if route.vendor != "own" else JSON_TYPES[:1]):
-        raise Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type must be application/json")
+def _tokens(headers: Mapping[str, str], beside: Mapping[str, str], value: Any) -> Iterator[str]:
+    """Where a client may name its key: Authorization, the query or form, the body, its events when they agree."""
+    if told := _token(headers):
+        yield told
+    whole = mapping(value)
+    for place in (beside, whole):
+        yield from (place[name] for name in KEY_NAMES if isinstance(place.get(name), str))
+    events = value if isinstance(value, list) else whole.get("batch", [value])
+    named = {told for event in events if (told := _named(mapping(event)))} if isinstance(events, list) else set()
+    if len(named) == 1:
+        yield named.pop()
+
+
+def _named(event: Mapping[str, Any]) -> str | None:
+    told = next((event[name] for name in KEY_NAMES if name in event), mapping(event.get("properties")).get("token"))
+    return told if isinstance(told, str) else None
 
 
 def _token(headers: Mapping[str, str]) -> str | None:
@@ -298,10 +312,10 @@ def _second(epoch_s: int) -> str:
 
 
 async def _send(send: Send, status: int, body: bytes, extra: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
-    if not any(name == CORS[0][0] for name, _ in extra):
-        headers += CORS
+    headers = [*extra]
+    if not any(name == b"content-type" for name, _ in extra):
+        headers.append((b"content-type", b"application/json"))
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *extra]})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,6 @@
 """What a request says of all its events: when it was sent, and the context that they share.
 
-In: the JSON value of a body, its query.
+In: the JSON value of a body, its query or form.
 Out: Envelope, which completes the events and their calls.
 Never: a time judged before its clock is corrected, or a `sentAt` that is no time and left out without a word.
 """
@@ -14,8 +14,8 @@ from footlights.collector.segment import NOTHING, Call, mapping
 from footlights.foreign import Unreadable, clock_ms
 
 _SENT: Final = ("sentAt", "sent_at")
-#: Where PostHog's older browser clients tell their clock.
-_QUERY: Final = re.compile(rb"(?:^|&)_=([0-9]{12,14})(?:&|$)")
+#: How PostHog's older browser clients tell their clock in the query, by the name `_`.
+_CLOCK: Final = re.compile(r"[0-9]{12,14}")
 
 
 class Envelope(NamedTuple):
@@ -48,12 +48,14 @@ class Envelope(NamedTuple):
         return call if self.ignored or not ignored else call._replace(ignored=(*call.ignored, *ignored))
 
 
-def envelope_of(value: Any, query: bytes, received_ms: int) -> Envelope:
-    """What a body and its query say."""
+def envelope_of(value: Any, beside: Mapping[str, str], received_ms: int) -> Envelope:
+    """What a body says, and the query or form beside it."""
     told = mapping(value)
     sent, ignored = _sent(told)
-    if sent is None and (clock := _QUERY.search(query)):
-        sent = int(clock[1])
+    if sent is None and not ignored and beside:
+        sent, ignored = _sent(beside)
+        if sent is None and _CLOCK.fullmatch(clock := beside.get("_", "")):
+            sent = int(clock)
     shared = mapping(told.get("context")) if not told.keys().isdisjoint(LISTS) else NOTHING
     return Envelope(received_ms, sent, ignored, shared)
 

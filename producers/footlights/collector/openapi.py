@@ -56,6 +56,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "footlights collector", "version": "1"},
         "components": {"securitySchemes": {
             "writeKey": {"type": "http", "scheme": "basic"}, "bearer": {"type": "http", "scheme": "bearer"},
+            "query": {"type": "apiKey", "in": "query", "name": "api_key"},
         }},
         "paths": {path: {"post": _operation(taken, body)} for path, (taken, body) in bodies.items()},
     }  # fmt: skip
@@ -69,7 +70,7 @@ def _operation(taken: str, body: Any) -> dict[str, Any]:
     answers = {taken: "the events are on the disk or with Kafka", **_ERRORS}
     content = {"application/json": {"schema": _OBJECT}}
     return {
-        "security": [{"writeKey": []}, {"bearer": []}],
+        "security": [{"writeKey": []}, {"bearer": []}, {"query": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {status: {"description": told, "content": content} for status, told in answers.items()},
     }

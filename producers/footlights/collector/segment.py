@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from footlights.collector.agents import Agent, read_agent
 from footlights.foreign import Unreadable, fitted, identifier, iso_ms
+from footlights.names import family_of
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 #: Event name of each type; `track` brings its own.
@@ -114,9 +115,10 @@ def call_of(call: Mapping[str, Any], moment: Callable[[object], int] = iso_ms) -
         None,
     )
     user, anonymous, original = identifier(user_id), identifier(anonymous_id), identifier(message_id)
-    if kind == "alias" and anonymous is None:
+    if kind == "alias":
         previous_id = call.get("previousId")
-        anonymous = identifier(previous_id)
+        if (previous := identifier(previous_id)) not in (None, user):
+            anonymous = previous  # a browser tells its own anonymousId too
     if user is None and anonymous is None and kind in _OF_A_PERSON:
         raise Unreadable("neither userId nor anonymousId")
     told, sent = call.get("timestamp"), call.get("originalTimestamp")
@@ -128,7 +130,7 @@ def call_of(call: Mapping[str, Any], moment: Callable[[object], int] = iso_ms) -
         if context is not None:
             rest["context"] = context
         context = NOTHING
-    properties = _properties(kind, call, context, rest)
+    properties = _properties(kind, name, call, context, rest)
     session, said = properties.get("session_id"), properties.get("automatic")
     if session is not None or isinstance(said, bool):
         properties = {
@@ -215,9 +217,12 @@ def _around(context: Mapping[str, Any], rest: dict[str, Any]) -> tuple[Mapping[s
 
 
 def _properties(
-    kind: str, call: Mapping[str, Any], context: Mapping[str, Any], rest: dict[str, Any]
+    kind: str, name: str, call: Mapping[str, Any], context: Mapping[str, Any], rest: dict[str, Any]
 ) -> Mapping[str, Any]:
-    """Of a page also what its context says of it, of others what makes them what they are; `rest` gets what is none of that."""
+    """Of what was seen or done on a page also what its context says of it, of others what makes them what they are.
+
+    `rest` gets what is none of that.
+    """
     body = _BODY.get(kind, "properties")
     found = call.get(body)
     told: Mapping[str, Any] = found if isinstance(found, dict) else NOTHING
@@ -225,7 +230,7 @@ def _properties(
         rest[body] = found
     if not _PARTS.issuperset(context):
         rest["context"] = {n: v for n, v in context.items() if n not in _PARTS and v is not None}
-    if kind in _PAGES:
+    if kind in _PAGES or (kind == "track" and "page" in context and family_of(name) == "interaction"):
         properties, unfit = {**told}, dict[str, Any]()
         page: Any = context.get("page")
         for column in _PAGE_FIELDS if isinstance(page, dict) else ():
@@ -235,7 +240,10 @@ def _properties(
                 properties[column] = value
         if unfit or not (page is None or isinstance(page, dict)):
             rest["context"] = {**mapping(rest.get("context")), "page": unfit or page}
-        if call.get("name") is not None:
+        for part, value in mapping(context.get("campaign")).items():
+            if part != "name" and isinstance(value, str):
+                properties.setdefault(f"utm_{part}", value)
+        if kind != "track" and call.get("name") is not None:
             rest["name"] = call["name"]
         return properties
     if kind == "group" and call.get("groupId") is not None:

@@ -23,8 +23,8 @@ OTHER = "other"
 FAILED, REFUSED = (500, 503), (400, 408, 413, 415, 422)
 #: What may become of an event.
 CODES = {
-    OK: ("",), WARNING: ("REDACTED",), RETRY: ("UNAVAILABLE",),
-    DROP: ("SCHEMA_VIOLATION", "UNKNOWN_SCHEMA", "EVENT_TOO_LARGE", "OPTED_OUT", "NAIVE_DATETIME", "RESERVED_NAME"),
+    OK: ("",), WARNING: ("REDACTED", "IGNORED"), RETRY: ("UNAVAILABLE",),
+    DROP: ("INVALID_JSON", "SCHEMA_VIOLATION", "UNKNOWN_SCHEMA", "EVENT_TOO_LARGE", "OPTED_OUT", "NAIVE_DATETIME", "RESERVED_NAME"),
 }  # fmt: skip
 _kind = attrgetter("status", "code")
 

@@ -1,0 +1,1 @@
+"""Browser clients of other vendors in a real Chromium."""
