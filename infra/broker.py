@@ -20,7 +20,8 @@ ANSWER_S = 10.0
 NOTHING = "Kafka has none of the topics: run `footlights migrate`"
 #: Next offset, and the id of the topic that the newest range came from, by partition.
 TAKEN = """
-SELECT topic, partition, max(last) + 1 AS next, argMax(epoch, (written_at, last)) AS epoch FROM footlights.batches
+SELECT topic, partition, max(last) + 1 AS next, argMax(epoch, (written_at, last)) AS epoch, max(written_at) AS at
+FROM footlights.batches
 GROUP BY topic, partition
 """
 
@@ -84,7 +85,7 @@ def forms(admin: AdminClient, timeout_s: float = ANSWER_S) -> tuple[dict[str, Fo
 def taken(client: Any) -> Taken:
     """How far the store is, and of which topics."""
     rows = json_rows(client, TAKEN)[1]
-    newest = {r["topic"]: r["epoch"].rpartition("-")[0] for r in sorted(rows, key=lambda r: -r["partition"])}
+    newest = {r["topic"]: r["epoch"].rpartition("-")[0] for r in sorted(rows, key=lambda r: str(r["at"]))}
     return Taken({(r["topic"], r["partition"]): r["next"] for r in rows}, newest)
 
 

@@ -70,7 +70,7 @@ def gaps(client: Any, consumer: Consumer) -> dict[str, int]:
 
 
 def problems(client: Any, bootstrap: str) -> list[str]:
-    """Sentences about topics that are not as declared, not those that were read, or cut before they were: no books can tell then."""
+    """Sentences about topics that are not as declared, not those that were read, or cut before: no books can tell then."""
     consumer, admin = probe(bootstrap), AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     try:
         stored = broker.taken(client)  # first: an end that is read later is never behind it

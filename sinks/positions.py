@@ -125,7 +125,8 @@ def start_of(place: Place, position: Position, held: LogRange) -> int:
     if reached is not None and reached > held.end:
         raise WrongTopics(
             f"The store has {place[0]} partition {place[1]} up to offset {reached}, but the topic ends at {held.end}: it was made "
-            f"anew, or the store belongs to another Kafka. Point the sink at the right Kafka, or start with an empty store; {REMEDY}."
+            f"anew, or the store belongs to another Kafka. Point the sink at the right Kafka, or start with an empty store. "
+            f"{REMEDY}."
         )
     start = held.low if position.start is None else position.start
     if start < held.low:

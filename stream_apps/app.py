@@ -96,7 +96,10 @@ class Worker(faust.Worker):
 
 
 def run(config: StreamConfig) -> NoReturn:
-    """Work until a signal comes; exit codes are 0, 70 (crash), 75 (no progress), 77 (topics not as declared) and 78 (too many dead letters)."""
+    """Work until a signal comes.
+
+    Exit codes are 0, 70 (crash), 75 (no progress), 77 (topics not as declared) and 78 (too many dead letters).
+    """
     config.data_dir.mkdir(parents=True, exist_ok=True)
     few_arenas()
     with crashing("build"):

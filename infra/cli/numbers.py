@@ -83,7 +83,7 @@ def ledger(
     patience: Annotated[float, typer.Option(help="Seconds in which a gap may still close.")] = LEDGER_PATIENCE_S,
     as_json: Json = False,
 ) -> None:
-    """Balance what was published against what became of it, per source; exit 1 on a gap, collided ids, or topics that lost records."""
+    """Balance what was published against what became of it, per source; exit 1 on a gap, collided ids, topics that lost records."""
     from infra.addresses import resolve
     from infra.ledger import COLUMNS, conservation, problems, settled
     from infra.store import connect

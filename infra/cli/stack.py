@@ -187,7 +187,10 @@ def wait(
     idle: Annotated[bool, typer.Option("--idle", help="Until all that was published is stored and counted.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds.")] = 120.0,
 ) -> None:
-    """Wait until the stack is ready, or with --idle until nothing is left to do; exit 1 at the timeout, and at once when topics are not as declared."""
+    """Wait until the stack is ready, or with --idle until nothing is left to do; exit 1 at the timeout.
+
+    With --idle also at once when topics are not as declared: no waiting helps then.
+    """
     settings, deadline = load(), time.monotonic() + timeout
     if not idle:
         while not current_status(settings)["ready"]:
