@@ -1,7 +1,7 @@
 """The way back for topics that are not as declared: their records are put aside, the topic is made anew, and they are put back.
 
 In: what stands in the way, the broker, the store; a folder for what is put aside.
-Out: topics as declared; each record at the offset that it had, those of partitions that must not be behind them, by their keys.
+Out: topics as declared; what was read at the offset that it had, all else behind it, in the partition of its key.
 Never: a record deleted before it is on disk, or one put back while a worker or a sink reads.
 """
 
@@ -125,7 +125,7 @@ class Repair:
             self._put_aside(damage, aside)
         self._make_anew(damage.topic)
         count, starts = self._put_back(damage, aside)
-        self._commit(damage)
+        self._commit(damage, starts)
         return count, broker.forms(self._admin)[1][name], starts
 
     def forget(self, name: str) -> None:
@@ -199,10 +199,10 @@ class Repair:
                 out[group.group_id] = mine
         return out
 
-    def _commit(self, damage: Damage) -> None:
-        """Readers go on where they were; in a topic that was made anew they begin at its start."""
+    def _commit(self, damage: Damage, starts: dict[int, int]) -> None:
+        """Readers go on where they were, or where what was moved begins; in a topic that was made anew they begin at its start."""
         for group, held in damage.commits.items():
-            places = [TopicPartition(damage.topic.name, p, at) for p, at in held.items() if p < damage.topic.partitions]
+            places = [TopicPartition(damage.topic.name, p, min(at, starts[p])) for p, at in held.items() if p in starts]
             if places and not damage.anew:
                 request = [ConsumerGroupTopicPartitions(group, places)]
                 self._admin.alter_consumer_group_offsets(request)[group].result(10)
@@ -248,7 +248,8 @@ class Repair:
             future.result(30)
         for record in _records(aside):
             if record["o"] < 0 or record["p"] not in kept:
-                writer.put(-1, None, record)
+                # Without a key it was sent to this very partition.
+                writer.put(record["p"] if record["k"] is None and record["p"] in kept else -1, None, record)
                 count += 1
         writer.finish()
         return count, kept
@@ -316,7 +317,8 @@ def _write(out: IO[str], message: Any, damage: Damage, *, fresh: bool) -> None:
     if mark == b"nothing" or (fresh and mark):
         return
     told = [[name, _text(value)] for name, value in headers if name != MARK]
-    offset = -1 if damage.anew or fresh else message.offset()
+    unread = message.offset() >= damage.reached.get(message.partition(), 0)
+    offset = -1 if damage.anew or fresh or unread else message.offset()
     line = {"p": message.partition(), "o": offset, "k": _text(message.key()), "v": _text(message.value()), "h": told}
     out.write(json.dumps(line) + "\n")
 

@@ -22,7 +22,7 @@ from infra.ledger import probe
 from infra.settings import Settings
 from schemas.topics import EXIT_TOPICS, REMEDY, differences
 
-EVERY_S = 5.0
+EVERY_S = 3.0
 START_S = 5.0
 
 
