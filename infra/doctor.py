@@ -34,6 +34,7 @@ def examine(settings: Settings) -> list[dict[str, Any]]:
     else:
         checks += [
             ("kafka", lambda: _kafka(addresses)),
+            ("topics", lambda: _topics(settings, addresses)),
             ("schema registry", lambda: _registry(addresses)),
             ("clickhouse", lambda: _clickhouse(settings, addresses)),
             ("processes", lambda: _processes(settings)),
@@ -61,6 +62,7 @@ _ADVICE = {
     "disk": "free some space, or set FOOTLIGHTS_DATA_DIR to another disk",
     "stack": "footlights up --detach",
     "kafka": "see logs in the data folder; `footlights up --detach` starts what is missing",
+    "topics": "footlights up --detach, then footlights migrate",
     "schema registry": "footlights up --detach, then footlights migrate",
     "clickhouse": "footlights up --detach, then footlights migrate",
     "processes": "see the logs in the data folder; `footlights deadletters resume` releases a stopped worker",
@@ -109,6 +111,21 @@ def _kafka(addresses: Addresses) -> Found:
         f"{addresses.kafka}, {len(there)} topics",
         f"footlights migrate creates {', '.join(missing[:3])}",
     )
+
+
+def _topics(settings: Settings, addresses: Addresses) -> Found:
+    from confluent_kafka.admin import AdminClient
+
+    from infra.idle import misfits
+    from infra.ledger import probe
+    from schemas.topics import TOPICS
+
+    consumer = probe(addresses.kafka)
+    try:
+        wrong = misfits(settings, consumer, AdminClient({"bootstrap.servers": addresses.kafka, "log_level": 2}))
+    finally:
+        consumer.close()
+    return not wrong, "; ".join(wrong) or f"{len(TOPICS)} as declared", "docs/topics.md; `footlights topics repair`"
 
 
 def _registry(addresses: Addresses) -> Found:

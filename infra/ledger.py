@@ -2,17 +2,19 @@
 
 In: the store's ledger view and positions, Kafka's ends.
 Out: rows with in_flight and gap.
-Never: a gap that is only on its way: it is looked at again before it is believed.
+Never: a gap that is only on its way: it is looked at again before it is believed; balanced books of a broker that lost records.
 """
 
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 
+from infra import broker
 from infra.query import json_rows
 from schemas.families import BY_TOPIC
-from schemas.topics import TOPICS
+from sinks.config import TOPICS_TO_STORE
 
 COLUMNS = (
     "source", "published", "stored", "dead_lettered", "dropped", "duplicates", "in_flight", "unconfirmed", "gap", "collisions",
@@ -24,12 +26,8 @@ POSITIONS = "SELECT topic, partition, max(last) + 1 AS next FROM footlights.batc
 
 
 def ends(consumer: Consumer, topics: list[str], timeout_s: float = 10) -> dict[tuple[str, int], int]:
-    """End offset of each partition."""
-    return {
-        (t, p): consumer.get_watermark_offsets(TopicPartition(t, p), timeout=timeout_s)[1]
-        for t in topics
-        for p in range(TOPICS[t].partitions)
-    }
+    """End offset of each partition that the broker has, however many are declared."""
+    return {place: end for place, (_, end) in broker.ranges(consumer, topics, timeout_s).items()}
 
 
 def positions(client: Any) -> dict[tuple[str, int], int]:
@@ -45,7 +43,8 @@ def probe(bootstrap: str) -> Consumer:
 def balance(client: Any, consumer: Consumer) -> list[dict[str, Any]]:
     """Rows of the ledger at this moment."""
     stored = positions(client)
-    flying = sum(max(0, end - stored.get(place, 0)) for place, end in ends(consumer, list(BY_TOPIC)).items())
+    held = broker.ranges(consumer, list(BY_TOPIC))
+    flying = sum(max(0, end - max(low, stored.get(place, 0))) for place, (low, end) in held.items())
     out = []
     for row in json_rows(client, "SELECT * FROM footlights.ledger ORDER BY source")[1]:
         mine = min(max(0, row["missing"]), flying)
@@ -68,6 +67,17 @@ def gaps(client: Any, consumer: Consumer) -> dict[str, int]:
         When a service does not answer; no gap is known then, which is not a gap of 0.
     """
     return {row["source"]: row["gap"] for row in balance(client, consumer)}
+
+
+def problems(client: Any, bootstrap: str) -> list[str]:
+    """Sentences about topics that are not as declared, not those that were read, or cut before: no books can tell then."""
+    consumer, admin = probe(bootstrap), AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    try:
+        stored = broker.taken(client)  # first: an end that is read later is never behind it
+        seen = broker.look(admin, consumer)
+    finally:
+        consumer.close()
+    return broker.problems(seen, stored) + broker.cut(seen, stored, list(TOPICS_TO_STORE))
 
 
 def conservation(client: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from infra.addresses import Addresses
 from infra.settings import Settings
 from infra.store import connect
 from schemas.families import versions
-from schemas.topics import COMPATIBILITY, TOPICS, Topic
+from schemas.topics import COMPATIBILITY, TOPICS, Found, Topic, TopicsDiffer, differences
 from sinks.migrate import migrate as migrate_tables
 
 
@@ -24,7 +24,7 @@ def migrate(settings: Settings, addresses: Addresses) -> list[str]:
 
     Raises
     ------
-    MigrationFailed, sinks.errors.MigrationError
+    MigrationFailed, schemas.topics.TopicsDiffer, sinks.errors.MigrationError
         What is there and what is declared do not go together; the message says what to do.
     """
     done = migrate_topics(addresses.kafka, settings["FOOTLIGHTS_REPLICATION"])
@@ -43,9 +43,12 @@ def migrate_topics(bootstrap: str, replication: int = 1) -> list[str]:
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     there = admin.list_topics(timeout=5).topics
     done = []
-    for topic in TOPICS.values():
-        if topic.name in there:
-            _check_partitions(topic, len(there[topic.name].partitions))
+    forms = {
+        t.name: Found(len(there[t.name].partitions) if t.name in there else t.partitions, t.cleanup)
+        for t in TOPICS.values()
+    }
+    if wrong := differences(forms):  # what is missing is made, what is set otherwise is set anew
+        raise TopicsDiffer("; ".join(wrong))
     missing = [
         NewTopic(t.name, t.partitions, replication, config=t.config) for t in TOPICS.values() if t.name not in there
     ]
@@ -55,14 +58,6 @@ def migrate_topics(bootstrap: str, replication: int = 1) -> list[str]:
             done.append(f"topic {name}")
     _configure(admin, [t for t in TOPICS.values() if t.name in there])
     return done
-
-
-def _check_partitions(topic: Topic, partitions: int) -> None:
-    if partitions != topic.partitions:
-        raise MigrationFailed(
-            f"topic {topic.name} has {partitions} partitions, not {topic.partitions}: repeats would no longer meet their first; "
-            "let a new topic take over instead"
-        )
 
 
 def _wait(name: str, created: object) -> None:

@@ -5,6 +5,7 @@ Out: TOPICS.
 Never: a change of a topic's number of partitions in place; a new topic takes over.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from schemas.families import FAMILIES, INTERNAL, Record
@@ -62,3 +63,73 @@ _OTHERS = [
 
 TOPICS: dict[str, Topic] = {topic.name: topic for topic in [*_EVENTS, *_OTHERS]}
 COMPATIBILITY = "FULL_TRANSITIVE"
+#: Exit code of a process that found a topic other than declared. A supervisor does not start it again by itself.
+EXIT_TOPICS = 77
+REMEDY = "docs/topics.md tells the way back"
+
+
+class TopicsDiffer(RuntimeError):
+    """A topic is not as declared, or not the one that was read before; the message says which, and where the way back is told."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A topic as a broker has it."""
+
+    partitions: int
+    cleanup: str = "delete"
+
+
+def differences(found: Mapping[str, Found]) -> list[str]:
+    """A sentence for each way in which a broker's topics are not what is declared; topics of others do not matter.
+
+    Examples
+    --------
+    >>> there = {t.name: Found(t.partitions, t.cleanup) for t in TOPICS.values()}
+    >>> differences(there), differences(there | {"of-others": Found(9)})
+    ([], [])
+    >>> differences(there | {"sessions": Found(3)})
+    ['topic sessions has 3 partitions, not 1: a repeat may no longer meet its first record; docs/topics.md tells the way back']
+    """
+    out = []
+    for topic in TOPICS.values():
+        there = found.get(topic.name)
+        if there is None:
+            out.append(f"topic {topic.name} is not there; {REMEDY}")
+            continue
+        if there.partitions != topic.partitions:
+            out.append(_of_partitions(topic, there.partitions))
+        if _policies(there.cleanup) != _policies(topic.cleanup):
+            out.append(
+                f"topic {topic.name} has cleanup.policy {there.cleanup}, not {topic.cleanup}: Kafka may delete what must stay; "
+                f"{REMEDY}"
+            )
+    return out
+
+
+def undeclared(places: Iterable[tuple[str, int]]) -> str:
+    """The sentence about the first of these partitions that is beyond its topic's declared number; "" when none is.
+
+    Examples
+    --------
+    >>> undeclared([("events.commerce", 3), ("of-others", 7)])
+    ''
+    >>> undeclared([("events.commerce", 3), ("events.commerce", 5)])[:49]
+    'topic events.commerce has 6 partitions or more, n'
+    """
+    beyond = [(t, p) for t, p in places if t in TOPICS and p >= TOPICS[t].partitions]
+    if not beyond:
+        return ""
+    topic = min(beyond)[0]
+    return _of_partitions(TOPICS[topic], f"{max(p for t, p in beyond if t == topic) + 1}", " or more")
+
+
+def _of_partitions(topic: Topic, there: int | str, more: str = "") -> str:
+    return (
+        f"topic {topic.name} has {there} partitions{more}, not {topic.partitions}: a repeat may no longer meet its first "
+        f"record; {REMEDY}"
+    )
+
+
+def _policies(cleanup: str) -> set[str]:
+    return {word.strip() for word in cleanup.split(",")}

@@ -5,6 +5,8 @@ Out: error classes.
 Never: a fault that is retried because nobody said what it is.
 """
 
+from schemas.topics import TopicsDiffer
+
 
 class SinkError(Exception):
     """The sink must stop; the message says what to do."""
@@ -16,6 +18,10 @@ class Transient(Exception):
 
 class Fenced(SinkError):
     """Another sink has taken the partition over; going on would write twice."""
+
+
+class WrongTopics(SinkError, TopicsDiffer):
+    """A topic has other partitions than declared, or is not the one that the store was filled from."""
 
 
 class MigrationError(SinkError):

@@ -17,11 +17,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient
 
 from schemas.families import BY_TOPIC
+from schemas.topics import undeclared
 from sinks.batch import Batch
 from sinks.config import SinkConfig
 from sinks.consents import await_fresh, reader
 from sinks.dedup import SeenIds
-from sinks.errors import SinkError
+from sinks.errors import SinkError, WrongTopics
 from sinks.partition import Partition, to_cut
 from sinks.patience import Patience, Pulse
 from sinks.positions import LogRange, Place, kafka_says, read_positions, shards_of, start_of, take_leases
@@ -162,6 +163,8 @@ class Loop:
         consumer.assign([])  # membership is librdkafka's, reading is the source's
         if not places:
             return
+        if wrong := undeclared(places):  # before a record of them is stored: it would not be known where it belongs
+            raise WrongTopics(wrong)
         self._pulse.check()
         take_leases(self._store, places, self._owner, self._patience)
         positions = self._patience("read positions", lambda: read_positions(self._store, places))

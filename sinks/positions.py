@@ -13,7 +13,8 @@ from functools import partial
 import structlog
 
 from schemas.families import BY_TOPIC
-from sinks.errors import SinkError, Transient
+from schemas.topics import REMEDY
+from sinks.errors import Transient, WrongTopics
 from sinks.patience import Patience
 from sinks.statements import table_of
 from sinks.store import Store
@@ -117,14 +118,15 @@ def start_of(place: Place, position: Position, held: LogRange) -> int:
 
     Raises
     ------
-    SinkError
+    WrongTopics
         The store is ahead of the topic: the topic was made anew, or the store belongs to another Kafka.
     """
     reached = position.plan[1] + 1 if position.plan else position.start
     if reached is not None and reached > held.end:
-        raise SinkError(
+        raise WrongTopics(
             f"The store has {place[0]} partition {place[1]} up to offset {reached}, but the topic ends at {held.end}: it was made "
-            "anew, or the store belongs to another Kafka. Point the sink at the right Kafka, or start with an empty store."
+            f"anew, or the store belongs to another Kafka. Point the sink at the right Kafka, or start with an empty store. "
+            f"{REMEDY}."
         )
     start = held.low if position.start is None else position.start
     if start < held.low:

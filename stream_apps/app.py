@@ -17,10 +17,11 @@ import faust
 import structlog
 from prometheus_client import start_http_server
 
+from schemas.topics import undeclared
 from stream_apps import measures
 from stream_apps.batch_transport import batch_consumer, changelog_topic, configure, ensure_changelogs, faust_settings
 from stream_apps.config import StreamConfig
-from stream_apps.exits import crashing
+from stream_apps.exits import crashing, stop_for_topics
 from stream_apps.memory import few_arenas, give_back
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,8 @@ def build(config: StreamConfig) -> tuple[faust.App, list[Stage]]:
 async def _tell_assignment(app: Any, /, *given: Any, signal: Any = None, **_: Any) -> None:
     """Recovery begins here: the group has agreed on who owns what."""
     [assigned] = given
+    if wrong := undeclared((tp.topic, tp.partition) for tp in assigned):
+        stop_for_topics(wrong)
     log.info("partitions_assigned", partitions=len(assigned), generation=app.consumer_generation_id)
 
 
@@ -93,7 +96,10 @@ class Worker(faust.Worker):
 
 
 def run(config: StreamConfig) -> NoReturn:
-    """Work until a signal comes; exit codes are 0, 70 (crash), 75 (no progress) and 78 (too many dead letters)."""
+    """Work until a signal comes.
+
+    Exit codes are 0, 70 (crash), 75 (no progress), 77 (topics not as declared) and 78 (too many dead letters).
+    """
     config.data_dir.mkdir(parents=True, exist_ok=True)
     few_arenas()
     with crashing("build"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stream_apps.transport.config import TransportConfig
 
-#: Exit codes. A supervisor restarts the worker after any of them but EXIT_BREAKER.
+#: Exit codes. A supervisor restarts the worker after any of them but EXIT_BREAKER and schemas.topics.EXIT_TOPICS.
 EXIT_CRASH = 70
 EXIT_BREAKER = 78
 

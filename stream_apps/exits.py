@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import structlog
 
+from schemas.topics import EXIT_TOPICS
 from stream_apps.config import EXIT_BREAKER, EXIT_CRASH
 
 log = structlog.get_logger(__name__)
@@ -50,3 +51,10 @@ def stop_for_dead_letters(family: str, reason: str) -> NoReturn:
         exit_code=EXIT_BREAKER,
     )
     _leave(EXIT_BREAKER)
+
+
+def stop_for_topics(sentence: str) -> NoReturn:
+    """End the process for good, with the sentence as its last word: the supervisor shows it, and does not restart it."""
+    log.error("worker_stopped_by_topics", exit_code=EXIT_TOPICS)
+    sys.stderr.write(f"{sentence}\n")
+    _leave(EXIT_TOPICS)

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from infra.cli import data, letters, numbers, privacy, roles, stack, tokens, trust
+from infra.cli import data, letters, numbers, privacy, roles, stack, tokens, topics, trust
 
 app = typer.Typer(
     help="footlights: the analytics pipeline of an events and ticketing platform.",
@@ -22,6 +22,7 @@ for module in (stack, data, numbers, trust, roles):
     module.register(app)
 app.add_typer(letters.app, name="deadletters", rich_help_panel="Look")
 app.add_typer(privacy.app, name="privacy", rich_help_panel="Look")
+app.add_typer(topics.app, name="topics", rich_help_panel="Run")
 app.add_typer(tokens.app, name="token", rich_help_panel="Processes")
 
 

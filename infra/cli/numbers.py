@@ -83,9 +83,9 @@ def ledger(
     patience: Annotated[float, typer.Option(help="Seconds in which a gap may still close.")] = LEDGER_PATIENCE_S,
     as_json: Json = False,
 ) -> None:
-    """Balance what was published against what became of it, per source; exit 1 when a gap stays or ids collided."""
+    """Balance what was published against what became of it, per source; exit 1 on a gap, collided ids, topics that lost records."""
     from infra.addresses import resolve
-    from infra.ledger import COLUMNS, conservation, settled
+    from infra.ledger import COLUMNS, conservation, problems, settled
     from infra.store import connect
 
     settings = load()
@@ -93,23 +93,27 @@ def ledger(
     with connect(settings, addresses) as client:
         rows = settled(client, addresses.kafka, patience)
         processes = conservation(client) if producers else None
+        wrong = problems(client, addresses.kafka)
     gap, collisions = (sum(row[name] for row in rows) for name in ("gap", "collisions"))
     if as_json:
         print_json(
-            {"sources": rows, "gap": gap, "collisions": collisions}
+            {"sources": rows, "gap": gap, "collisions": collisions, "problems": wrong}
             | ({} if processes is None else {"producers": processes})
         )
     else:
         print_rows(rows, COLUMNS)
         if processes is not None:
             print_rows(processes)
-        console.print("no gap" if not gap else f"gap of {gap:,} records")
+        for line in wrong:
+            console.print(line, markup=False)
+        if gap or not wrong:
+            console.print("no gap" if not gap else f"gap of {gap:,} records")
         if collisions:
             console.print(
                 f"{collisions:,} events were lost, since their ids were taken by other events; "
                 "they are in the table duplicates, and docs/runbooks/collisions.md tells what to do"
             )
-    if gap or collisions:
+    if gap or collisions or wrong:
         raise typer.Exit(1)
 
 

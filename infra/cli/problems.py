@@ -33,9 +33,10 @@ def sentence(problem: BaseException) -> tuple[str, int] | None:
     for module, name, meaning in KINDS:
         if any((c.__module__, c.__name__) == (module, name) for c in type(problem).__mro__):
             return f"{meaning}: {_short(problem)}; {START}", 1
-    migrate = sys.modules.get("infra.migrate")
-    if migrate is not None and isinstance(problem, migrate.MigrationFailed):
-        return str(problem), 1
+    for name, kind in (("schemas.topics", "TopicsDiffer"), ("infra.migrate", "MigrationFailed")):
+        loaded = sys.modules.get(name)
+        if loaded is not None and isinstance(problem, getattr(loaded, kind)):
+            return str(problem), 1
     return None
 
 

@@ -39,12 +39,14 @@ def worker(
     set_polars()
     from infra.addresses import resolve
     from infra.telemetry import calm, configure
+    from infra.vigil import guard_topics
     from stream_apps.app import run
     from stream_apps.config import STAGES, StreamConfig
     from stream_apps.transport.config import TransportConfig, quiet_loggers
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    guard_topics(settings)
     quiet_loggers()
     calm("aiokafka")
     addresses, off = resolve(settings), settings.switched_off
@@ -101,24 +103,29 @@ def sink(
     keep_freed_memory()
     from infra.addresses import resolve
     from infra.telemetry import configure
+    from infra.vigil import guard_topics, leave
+    from schemas.topics import TopicsDiffer
     from sinks.config import SinkConfig
     from sinks.run import run
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    guard_topics(settings)
     addresses = resolve(settings)
-    run(
-        SinkConfig(
-            bootstrap=addresses.kafka,
-            schema_registry=addresses.schema_registry,
-            clickhouse_url=addresses.clickhouse,
-            user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
-            password=settings.store_password(),
-            store_text=settings["FOOTLIGHTS_STORE_TEXT"],
-            metrics_port=metrics_port,
-            failpoint=settings["FOOTLIGHTS_FAILPOINT"],
-        )
+    config = SinkConfig(
+        bootstrap=addresses.kafka,
+        schema_registry=addresses.schema_registry,
+        clickhouse_url=addresses.clickhouse,
+        user=settings["FOOTLIGHTS_CLICKHOUSE_USER"],
+        password=settings.store_password(),
+        store_text=settings["FOOTLIGHTS_STORE_TEXT"],
+        metrics_port=metrics_port,
+        failpoint=settings["FOOTLIGHTS_FAILPOINT"],
     )
+    try:
+        run(config)
+    except TopicsDiffer as problem:
+        leave(str(problem))
 
 
 def collector(
@@ -132,9 +139,11 @@ def collector(
 
     from infra.addresses import resolve
     from infra.telemetry import configure
+    from infra.vigil import guard_topics
 
     settings = load()
     configure(settings["FOOTLIGHTS_LOG_LEVEL"])
+    guard_topics(settings)
     addresses = resolve(settings)
     geo = settings["FOOTLIGHTS_GEO_DATABASE"]
     serve(
@@ -163,6 +172,7 @@ def forward(
     from infra.addresses import resolve
     from infra.cli.output import fail
     from infra.telemetry import configure
+    from infra.vigil import guard_topics
     from sinks.forward.run import ForwardConfig, run
     from sinks.forward.targets import PostHog, Target, Webhook
 
@@ -178,6 +188,7 @@ def forward(
         fail(f"set {' and '.join(missing)}")
     url, secret = (str(settings[name]) for name in needed)
     chosen: Target = PostHog(url, secret) if target == "posthog" else Webhook(url, secret.encode())
+    guard_topics(settings)
     addresses = resolve(settings)
     run(
         chosen,

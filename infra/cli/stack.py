@@ -92,6 +92,8 @@ def start_detached(settings: Settings) -> None:
                 f"{', '.join(held)} stopped by too many dead letters: look at `footlights deadletters list`, then release "
                 "with `footlights deadletters resume`; all else runs"
             )
+        if wrong := (_ask(settings, "problems") or {}).get("problems"):
+            fail("; ".join(wrong))
         if process is not None and process.poll() is not None and not _is_owned(settings):
             fail(f"the stack did not start: {_last_line(log)} (log: {log})")
         time.sleep(0.2)
@@ -175,6 +177,8 @@ def status(as_json: Json = False) -> None:
             if address:
                 console.print(f"{name:16} {', '.join(address) if isinstance(address, list) else address}", markup=False)
         print_rows(found["processes"], ("name", "pid", "state", "restarts", "rss_bytes"))
+        for line in found.get("problems", []):
+            console.print(line, markup=False)
     if not found["ready"]:
         raise typer.Exit(1)
 
@@ -183,7 +187,10 @@ def wait(
     idle: Annotated[bool, typer.Option("--idle", help="Until all that was published is stored and counted.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds.")] = 120.0,
 ) -> None:
-    """Wait until the stack is ready, or with --idle until nothing is left to do; exit 1 at the timeout."""
+    """Wait until the stack is ready, or with --idle until nothing is left to do; exit 1 at the timeout.
+
+    With --idle also at once when topics are not as declared: no waiting helps then.
+    """
     settings, deadline = load(), time.monotonic() + timeout
     if not idle:
         while not current_status(settings)["ready"]:

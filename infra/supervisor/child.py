@@ -15,12 +15,16 @@ from typing import IO
 
 import psutil
 
+from schemas.topics import EXIT_TOPICS
+
 STARTING, RUNNING, BACKOFF, STOPPED = "starting", "running", "backoff", "stopped"
 FIRST_BACKOFF_S, LAST_BACKOFF_S, STEADY_S = 0.5, 5.0, 10.0
 #: A log beyond this is put aside at the next start; one older log is kept.
 LOG_BYTES = 20_000_000
-#: A worker that ends so was stopped by too many dead letters; a person must release it.
+#: A process that ends so is not started again before a person releases it: too many dead letters stopped it, or topics that are not
+#: as declared, of which its last word tells.
 EXIT_HELD = 78
+HOLDING = frozenset({EXIT_HELD, EXIT_TOPICS})
 
 
 @dataclass
@@ -45,11 +49,16 @@ class Child:
     grace_s: float = 12.0
     state: str = STOPPED
     restarts: int = 0
-    held: bool = False
+    held_by: int | None = None
     _process: subprocess.Popen[bytes] | None = None
     _running_since: float = 0.0
     _backoff_s: float = FIRST_BACKOFF_S
     _retry_at: float = 0.0
+
+    @property
+    def held(self) -> bool:
+        """Whether it ended so that only a person starts it again; `held_by` is the exit code that says why."""
+        return self.held_by is not None
 
     @property
     def pid(self) -> int | None:
@@ -66,7 +75,7 @@ class Child:
 
     def start(self, now: float) -> None:
         """Start the process; a command that cannot be made counts as a failed start."""
-        self.held = False
+        self.held_by = None
         try:
             command = list(self.command())
             with self._open_log() as out:
@@ -108,8 +117,8 @@ class Child:
             self._backoff_s = FIRST_BACKOFF_S
 
     def _ended(self, code: int, now: float) -> None:
-        if code == EXIT_HELD:
-            self.state, self.held = STOPPED, True
+        if code in HOLDING:
+            self.state, self.held_by = STOPPED, code
         else:
             self._fail(now)
 

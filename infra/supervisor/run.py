@@ -20,9 +20,10 @@ from typing import Any, Protocol
 import psutil
 
 from infra.addresses import STATE_FILE, Addresses
-from infra.supervisor.child import BACKOFF, RUNNING, STARTING, STOPPED, Child
+from infra.supervisor.child import BACKOFF, EXIT_HELD, RUNNING, STARTING, STOPPED, Child
 from infra.supervisor.control import listen, receive, reply, socket_path
 from infra.supervisor.ownership import owning
+from schemas.topics import EXIT_TOPICS, TopicsDiffer
 
 TICK_S = 0.1
 MIGRATE_PATIENCE_S = 60.0
@@ -70,6 +71,7 @@ class Supervisor:
         self._stopping = self._hurry = False
         self._started = time.time()
         self._migrated = False
+        self._refused = ""
         self._told: str = ""
         self._released_until: dict[str, float] = {}
         self._server: socket.socket | None = None
@@ -128,13 +130,23 @@ class Supervisor:
                 return
             problem = ended.get()
             self._migrated = problem is None
-            if problem is not None:
+            if isinstance(problem, TopicsDiffer):
+                self._await_topics(str(problem))
+                deadline = time.monotonic() + MIGRATE_PATIENCE_S
+            elif problem is not None:
                 if time.monotonic() > deadline:
                     raise StackFailed(
                         f"topics, schemas and tables cannot be migrated: {first_line(problem)}"
                     ) from problem
                 self._say(f"migration waits: {first_line(problem)}")
                 self._pause(MIGRATE_PAUSE_S)
+
+    def _await_topics(self, sentence: str) -> None:
+        """Start no consumer on topics that are not as declared; the stores run on, since the way back needs them."""
+        self._refused = sentence
+        self._say(sentence)
+        while not self._stopping and self._refused:
+            self._turn()
 
     def _try_migration(self, ended: "queue.SimpleQueue[Exception | None]") -> None:
         try:
@@ -186,15 +198,17 @@ class Supervisor:
             if child.state == before:
                 continue
             self._say(self._sentence(child))
-            if child.held and now < self._released_until.pop(child.name, now):
+            if child.held_by == EXIT_HELD and now < self._released_until.pop(child.name, now):
                 self._release(child, now)
 
     @staticmethod
     def _sentence(child: Child) -> str:
-        if child.held:
+        if child.held_by == EXIT_HELD:
             return (
                 f"{child.name} was stopped by too many dead letters: see `footlights deadletters list`, then `resume`"
             )
+        if child.held:
+            return f"{child.name} stopped: {child.last_word}"
         if child.state == BACKOFF and child.last_word:
             return f"{child.name} ended and will be started again; its last word: {child.last_word[:300]}"
         return f"{child.name} is {child.state}"
@@ -224,7 +238,11 @@ class Supervisor:
                 self._stopping = True
                 return {"stopping": True}
             case "held":
-                return {"held": [child.name for child in self._stack.consumers if child.held]}
+                return {"held": [c.name for c in self._stack.consumers if c.held_by == EXIT_HELD]}
+            case "problems":
+                return {"problems": self._problems()}
+            case "release" if not self._stopping:
+                return {"released": self._release_topics(time.monotonic())}
             case "resume" if self._stopping:
                 return {"resumed": []}
             case "resume":
@@ -233,7 +251,7 @@ class Supervisor:
 
     def _resume(self, now: float) -> list[str]:
         """Release the workers that are stopped, and those that are about to stop for the same records."""
-        held = [child for child in self._stack.consumers if child.held]
+        held = [child for child in self._stack.consumers if child.held_by == EXIT_HELD]
         if held:  # asked once more meanwhile, a release still holds
             self._released_until = {c.name: now + RELEASE_S for c in self._stack.consumers if not c.held}
         for child in held:
@@ -244,6 +262,20 @@ class Supervisor:
         self._stack.resume(child.name)
         child.start(now)
         self._say(f"{child.name} is released")
+
+    def _release_topics(self, now: float) -> list[str]:
+        """Start what topics that were not as declared have held, and migrate if that was held."""
+        self._refused = ""
+        held = [child for child in self._stack.consumers if child.held_by == EXIT_TOPICS]
+        for child in held:
+            child.start(now)
+            self._say(f"{child.name} is released")
+        return [child.name for child in held]
+
+    def _problems(self) -> list[str]:
+        """What a person must mend before the stack is ready; processes that topics stopped say the same one after the other."""
+        held = [c.last_word if c.held_by == EXIT_TOPICS else self._sentence(c) for c in self._stack.consumers if c.held]
+        return list(dict.fromkeys([self._refused, *held] if self._refused else held))
 
     # -- what is told
 
@@ -260,6 +292,7 @@ class Supervisor:
             "ready": self.ready and not self._stopping,
             "addresses": self._addresses(),
             "processes": [own, *self._rows()],
+            **({"problems": wrong} if (wrong := self._problems()) else {}),
         }
 
     def _rows(self) -> list[dict[str, Any]]:
