@@ -74,8 +74,9 @@ def misfits(settings: Settings, consumer: Consumer, admin: AdminClient, timeout_
     confluent_kafka.KafkaException, clickhouse_connect.driver.exceptions.OperationalError
         A service does not answer.
     """
+    consumer.list_topics(timeout=timeout_s)  # a broker that is away is told as such, whatever else is
     with connect(settings, resolve(settings)) as client:
-        stored = broker.taken(client)  # first: an end that is read later is never behind it
+        stored = broker.taken(client)  # before the ends: an end that is read later is never behind it
     counted = committed(admin, list(TOPICS))
     return broker.problems(broker.look(admin, consumer, timeout_s), stored, counted)
 

@@ -46,17 +46,23 @@ class Damage:
     stored: dict[int, int]
     reached: dict[int, int]
     commits: dict[str, dict[int, int]] = field(default_factory=dict)
+    #: Id of the topic as it was found, "" when it was not there.
+    topic_id: str = ""
 
     def save(self, file: Path) -> None:
         """Keep it: once the topic is made anew nobody can tell any more how it was."""
-        told = [self.topic.name, self.anew, list(self.stored.items()), list(self.reached.items())]
-        file.write_text(json.dumps([*told, {g: list(held.items()) for g, held in self.commits.items()}]))
+        told = [self.topic_id, self.topic.name, self.anew, list(self.stored.items()), list(self.reached.items())]
+        partial = file.with_suffix(".partial-plan")
+        partial.write_text(json.dumps([*told, {g: list(held.items()) for g, held in self.commits.items()}]))
+        partial.replace(file)
 
 
 def load(file: Path) -> Damage:
     """What `save` kept."""
-    name, anew, stored, reached, commits = json.loads(file.read_text())
-    return Damage(TOPICS[name], anew, dict(stored), dict(reached), {g: dict(held) for g, held in commits.items()})
+    topic_id, name, anew, stored, reached, commits = json.loads(file.read_text())
+    return Damage(
+        TOPICS[name], anew, dict(stored), dict(reached), {g: dict(held) for g, held in commits.items()}, topic_id
+    )
 
 
 def damages(seen: broker.Broker, stored: broker.Taken, counted: dict[Place, int]) -> list[Damage]:
@@ -86,7 +92,7 @@ def damages(seen: broker.Broker, stored: broker.Taken, counted: dict[Place, int]
         there = seen.topics.get(name)
         past = any(at > seen.ranges.get((name, p), (0, 0))[1] for p, at in reached.items())
         if name in lost or past or (there is not None and there.partitions != topic.partitions):
-            out.append(Damage(topic, name in lost, kept, reached))
+            out.append(Damage(topic, name in lost, kept, reached, topic_id=seen.ids.get(name, "")))
     return out
 
 
@@ -116,7 +122,8 @@ class Repair:
         """
         name = damage.topic.name
         aside, plan = self._folder / f"{name}.jsonl", self._folder / f"{name}.plan"
-        if not plan.exists():
+        found = broker.forms(self._admin)[1].get(name, "")
+        if not plan.exists() or (found and found == damage.topic_id):  # nothing was deleted yet
             aside.unlink(missing_ok=True)
             self._put_aside(damage, aside)
             damage = replace(damage, commits=self._commits(name))  # a topic takes the commits of its readers with it
