@@ -293,12 +293,12 @@ _DECLARED = (
         owner="hosts", families=("listing", "commerce"), version=2,
     ),
     _metric(
-        "attendance_ratio", of_day_sql(share_sql(f"sum({CAME})", "sum(tickets)"), "starts_ms", "NOT cancelled"), RATIO,
+        "attendance_ratio", of_day_sql(share_sql(f"sum({CAME})", "sum(kept)"), "starts_ms", "NOT cancelled"), RATIO,
         "Distinct tickets let in ÷ tickets sold and not given back, over hosted events that start on the day.", matures=1,
         back=_EVER, owner="hosts", families=("listing", "commerce", "attendance"), version=2,
     ),
     _metric(
-        "no_show_ratio", of_day_sql("1 - " + share_sql(f"sum({CAME})", "sum(tickets)"), "starts_ms", "NOT cancelled"), RATIO,
+        "no_show_ratio", of_day_sql("1 - " + share_sql(f"sum({CAME})", "sum(kept)"), "starts_ms", "NOT cancelled"), RATIO,
         "Share of those tickets that nobody came with.", back=_EVER, matures=1, good="down", owner="hosts",
         families=("listing", "commerce", "attendance"), version=2,
     ),

@@ -13,7 +13,7 @@ from schemas.cohort_metric import DATABASE
 #: Days over which the tickets scanned at a hosted event's door are followed; what is open for longer forgets who came before.
 DOOR_DAYS = 92
 #: Tickets that the door let in, of those that were sold; and places that are taken, of those that there are.
-CAME, TAKEN = "least(checked_in, tickets)", "least(tickets, assumeNotNull(coalesce(places, 0)))"
+CAME, TAKEN = "least(checked_in, kept)", "least(kept, assumeNotNull(coalesce(places, 0)))"
 
 #: Of two listings the greater is the newer. A sender whose clock is fast has said it when it was received, and not later.
 SAID_SQL = "(least(occurred_at_ms, received_at_ms), message_id)"
@@ -35,10 +35,10 @@ LISTED = f"""
 
 
 def sold_sql(where: str = "true") -> str:
-    """Sales: tenant_id, hosted_event_id, sold, returned, tickets (the difference), gross_minor; `where` chooses hosted events."""
+    """Sales: tenant_id, hosted_event_id, sold, returned, kept (the difference), gross_minor; `where` chooses hosted events."""
     return f"""
     SELECT tenant_id, hosted_event_id, toInt64(sum(bought)) AS sold,
-        toInt64(least(sum(bought), sum(if(bought > 0, least(bought, back), back)))) AS returned, sold - returned AS tickets,
+        toInt64(least(sum(bought), sum(if(bought > 0, least(bought, back), back)))) AS returned, sold - returned AS kept,
         sum(gross) AS gross_minor
     FROM (
         SELECT tenant_id, assumeNotNull(hosted_event_id) AS hosted_event_id, order_id,
@@ -78,8 +78,8 @@ GROUP BY tenant_id
 """
 
 
-#: Tickets inside ÷ places at the end of the day, by each ticket's last scan since the doors opened, on whichever day; of each hosted
-#: event whose door was at work on the day, or that was not over when the day began.
+#: Tickets inside ÷ places at the end of the day, by each ticket's last scan since the doors opened, on whichever day; of each
+#: hosted event whose door was at work on the day, or that was not over when the day began.
 OCCUPANCY = f"""
 SELECT tenant_id, 'hosted_event_id=' || hosted_event_id AS by, inside / assumeNotNull(places) AS value, tickets AS row_count FROM (
     SELECT tenant_id, hosted_event_id, countIf(last_seen = 'ticket_checked_in') AS inside, count() AS tickets,

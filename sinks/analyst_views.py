@@ -49,7 +49,7 @@ SELECT tenant_id, hosted_event_id, nullIf(host, '') AS host_id, category, city, 
     fromUnixTimestamp64Milli(starts_ms, 'UTC') AS starts_at, toBool(listed.cancelled) AS cancelled,
     toBool(listed.sold_out) AS sold_out, sold AS tickets, returned, gross_minor,
     {share_sql(TAKEN, "coalesce(places, 0)")} AS sell_through_ratio, checked_in,
-    {share_sql(CAME, "sales.tickets")} AS attendance_ratio
+    {share_sql(CAME, "kept")} AS attendance_ratio
 FROM ({LISTED.format(hosted_event_days=f"{DATABASE}.hosted_event_days")}) AS listed
 LEFT JOIN ({_KINDS}) AS kinds USING (tenant_id, hosted_event_id)
 LEFT JOIN ({sold_sql()}) AS sales USING (tenant_id, hosted_event_id)
