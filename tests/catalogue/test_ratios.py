@@ -147,14 +147,14 @@ BY_HAND: dict[str, tuple[list[Row], str, dict[int, float | None]]] = {
     ),
     "a payment is tried on two days": (
         [_order("payment_failed", (0, 9, 0)), _order("payment_failed", (1, 9, 0)), _order("payment_authorised", (1, 9, 5))],
-        "payment_failure_by_order_ratio", {0: 1},
+        "payment_failure_by_order_ratio", {0: 1, 1: None},
     ),
     "a payment is tried over midnight": (
         [_order("payment_failed", (0, 23, 50)), _order("payment_authorised", (1, 0, 10))], "payment_failure_by_order_ratio", {0: 0},
     ),
     "a checkout is begun on three days": (
         [*(_order("checkout_started", (day, 9, 0)) for day in (0, 2, 4)), _order("checkout_completed", (4, 9, 5))],
-        "checkout_conversion_ratio", {0: 0},
+        "checkout_conversion_ratio", {0: 0, 2: None, 4: None},
     ),
     "a checkout is done over midnight": (
         [_order("checkout_started", (0, 23, 50)), _order("checkout_completed", (1, 0, 49))], "checkout_conversion_ratio", {0: 1},

@@ -66,6 +66,20 @@ def test_the_newest_days_come_first_and_nothing_comes_from_nothing() -> None:
     assert due(COHORTS.values(), [], TODAY) == []
 
 
+def test_a_change_of_the_definition_is_named_as_such() -> None:
+    stood, now_ms = Stood(0, 1.0, True, version=1), over(TODAY + 9)
+    for version, reason in ((1, "late"), (2, "definition")):
+        query = Query(replace(DAU, version=version), TODAY)
+        point = point_of(query, ("t", "", 2.0, 1), stood, now_ms=now_ms, zone=ZONE, generation=1)
+        assert point is not None
+        assert (point["revision"], point["reason"], point["definition_version"]) == (1, reason, version)
+
+
+def test_an_order_that_ends_after_midnight_waits_for_the_next_day() -> None:
+    found = {(q.metric.name, q.day) for q in due(COHORTS.values(), [TODAY - 8], TODAY)}
+    assert {("checkout_conversion_ratio", TODAY - 9), ("payment_failure_by_order_ratio", TODAY - 9)} <= found
+
+
 def test_a_revision_is_numbered_behind_what_stands() -> None:
     stood = Stood(4, 1.0, True)
     point = point_of(
