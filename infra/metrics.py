@@ -13,6 +13,7 @@ from infra.settings import Settings
 from infra.store import connect, zone_of
 from schemas.metric import Metric
 from schemas.metric_catalogue import METRICS
+from schemas.ratios import change
 from schemas.windows import WINDOWS, bucket_of, window_bounds_ms
 
 STAMP = ("watermark", "completeness", "late_ratio", "rows", "duplicates", "definition_version", "published_at")
@@ -83,19 +84,6 @@ def _previous(client: Any, found: dict[str, dict[str, Any]], tenant: str, by: st
     )
     sql = PREVIOUS.format(tenant=_quoted(tenant), by=f"by = {_quoted(by)}", places=places)
     return {row["kpi"]: row["value"] for row in json_rows(client, sql)[1]}
-
-
-def change(value: float | None, previous: float | None) -> float | None:
-    """Relative change; null without a base, or at a base of zero.
-
-    Examples
-    --------
-    >>> change(3.0, 2.0), change(3.0, 0.0), change(3.0, None)
-    (0.5, None, None)
-    """
-    if value is None or not previous:
-        return None
-    return (value - previous) / abs(previous)
 
 
 def _chosen(name: str | None) -> list[Metric]:

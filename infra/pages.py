@@ -12,6 +12,7 @@ from schemas.cohorts import COHORTS
 from schemas.kpis import KPIS, Kpi
 from schemas.measures import Measure
 from schemas.metric import Alert
+from schemas.metric_catalogue import METRICS
 
 
 def kpis_page() -> str:
@@ -24,7 +25,9 @@ def kpis_page() -> str:
         "A KPI is a formula over measures; a measure is an aggregate of the rows of one or several event families that a",
         "predicate selects. Both engines get the predicate's canonical text. Distinct counts are HyperLogLog sketches (error at",
         "most 1.5 % at 95 %), quantiles fixed bins (at most 1.9 %); both equal their recomputation from the raw events to the",
-        "bit; a quantile q of n values is the one of rank floor(q (n - 1)) from 0. A division by zero is null. Windows",
+        "bit; a quantile q of n values is the one of rank floor(q (n - 1)) from 0. A division by zero is null. A ratio lies",
+        f"between 0 and 1, but for {_open_ended()}.",
+        "`share(part, whole)` counts no more of a part than there is of the whole. A change is (new - old) ÷ |old|. Windows",
         "`1m 5m 1h 24h` roll and end on multiples of 1 m, 1 m, 5 m and 1 h; `1d 7d 30d` end with a",
         "calendar day of the reporting zone.",
         "",
@@ -50,6 +53,11 @@ def kpis_page() -> str:
         *(_measure(m) for m in MEASURES.values()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _open_ended() -> str:
+    *names, last = [f"`{m.name}`" for m in METRICS.values() if m.open_ended]
+    return f"{', '.join(names)} and {last}"
 
 
 def _kpi(kpi: Kpi) -> str:

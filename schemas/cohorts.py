@@ -8,27 +8,23 @@ A day is a calendar day of the reporting zone. Figures are exact counts, no sket
 """
 
 from schemas.cohort_metric import DATABASE, CohortMetric
+from schemas.hosted import CAME, DOOR_DAYS, DROPOUT, OCCUPANCY, TAKEN, of_day_sql
 from schemas.metric import COUNT, KPI, KR, KRI, MONEY, RATING, RATIO, SECONDS, USERS, VIEWS, Alert
 from schemas.money import REPORTING_CURRENCY
+from schemas.ratios import change_sql, share_sql
 from schemas.sessions import sessions_sql
 
 _COMMERCE, _LISTING = f"{DATABASE}.events_commerce", f"{DATABASE}.events_listing"
-_ATTENDANCE, _ACCOUNT, _FEEDBACK = (
-    f"{DATABASE}.events_attendance",
-    f"{DATABASE}.events_account",
-    f"{DATABASE}.events_feedback",
-)
-_NET = (
-    "sumIf(reporting_minor, event_name = 'ticket_purchased') - sumIf(reporting_minor, event_name IN ('refund_issued', "
-    "'chargeback_received'))"
-)
+_ACCOUNT, _FEEDBACK = f"{DATABASE}.events_account", f"{DATABASE}.events_feedback"
+#: Days over which the records of one order are looked for, so that it counts on one of them.
+_ORDER_DAYS = 62
 
 
 def _active(value: str, back: int) -> str:
-    """A count of people over the days back … day."""
+    """A count of people over the days back … day, also where nobody was active on the day itself."""
     return (
         f"SELECT tenant_id, '' AS by, toFloat64({value}) AS value, count() AS row_count FROM {{user_days}} "
-        f"WHERE active = 1 AND day BETWEEN {{day}} - {back} AND {{day}} GROUP BY tenant_id HAVING countIf(day = {{day}}) > 0"
+        f"WHERE active = 1 AND day BETWEEN {{day}} - {back} AND {{day}} GROUP BY tenant_id"
     )
 
 
@@ -58,117 +54,89 @@ def _growth(value: str, table: str, where: str) -> str:
     this = f"{at} BETWEEN {month} AND {{day}}"
     last = f"{at} BETWEEN {month} - INTERVAL 1 MONTH AND least({month} - INTERVAL 1 MONTH + ({{day}} - {month}), {month} - 1)"
     return f"""
-SELECT tenant_id, '' AS by, (this - before) / nullIf(before, 0) AS value, row_count FROM (
+SELECT tenant_id, '' AS by, {change_sql("this", "before")} AS value, row_count FROM (
     SELECT tenant_id, sumIf(amount, {this}) AS this, sumIf(amount, {last}) AS before, toUInt64(countIf({this})) AS row_count FROM (
-        SELECT tenant_id, occurred_at, {value} AS amount FROM {table}
+        SELECT tenant_id, occurred_at, toInt64(coalesce({value}, 0)) AS amount FROM {table}
         WHERE _excluded = '' AND {where} AND occurred_at >= {{start}} - INTERVAL 63 DAY AND occurred_at < {{end}})
     GROUP BY tenant_id)
 """
 
 
-def _hosted(value: str, of: str, having: str = "true") -> str:
-    """A figure over the hosted events whose begin (or end) lies on the day, by what was last listed of each."""
-    return f"""
-SELECT tenant_id, '' AS by, {value} AS value, count() AS row_count FROM (
-    SELECT tenant_id, hosted_event_id, max(capacity) AS places, max(starts_at_ms) AS starts, max(ends_at_ms) AS ends,
-        max(cancelled) AS cancelled, max(sold_out) AS sold_out
-    FROM {{hosted_event_days}} GROUP BY tenant_id, hosted_event_id
-) AS listed
-LEFT JOIN (
-    SELECT tenant_id, hosted_event_id, sumIf(quantity, event_name = 'ticket_purchased')
-        - sumIf(coalesce(quantity, 1), event_name = 'refund_issued') AS tickets
-    FROM {_COMMERCE} WHERE _excluded = '' AND event_name IN ('ticket_purchased', 'refund_issued')
-    GROUP BY tenant_id, hosted_event_id
-) AS sold USING (tenant_id, hosted_event_id)
-LEFT JOIN (
-    SELECT tenant_id, hosted_event_id, uniqExact(ticket_id) AS checked_in FROM {_ATTENDANCE}
-    WHERE _excluded = '' AND event_name = 'ticket_checked_in' GROUP BY tenant_id, hosted_event_id
-) AS door USING (tenant_id, hosted_event_id)
-WHERE fromUnixTimestamp64Milli(coalesce({of}, 0), 'UTC') >= {{start}}
-    AND fromUnixTimestamp64Milli(coalesce({of}, 0), 'UTC') < {{end}} AND {having}
-GROUP BY tenant_id
-"""
-
-
-_DOOR = f"""
-SELECT tenant_id, 'hosted_event_id=' || hosted_event_id AS by, inside / nullIf(places, 0) AS value, tickets AS row_count FROM (
-    SELECT tenant_id, hosted_event_id, countIf(last_seen = 'ticket_checked_in') AS inside, count() AS tickets FROM (
-        SELECT tenant_id, hosted_event_id, ticket_id, argMax(event_name, (occurred_at, message_id)) AS last_seen
-        FROM {_ATTENDANCE} WHERE {{on_day}} AND event_name IN ('ticket_checked_in', 'ticket_checked_out')
-            AND ticket_id IS NOT NULL AND hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id, ticket_id)
-    GROUP BY tenant_id, hosted_event_id
-) AS door INNER JOIN (
-    SELECT tenant_id, hosted_event_id, max(capacity) AS places FROM {{hosted_event_days}} WHERE capacity > 0
-    GROUP BY tenant_id, hosted_event_id
-) AS listed USING (tenant_id, hosted_event_id)
-"""
 _CHURN = """
 SELECT tenant_id, '' AS by, countIf(before AND NOT since) / countIf(before) AS value, countIf(before) AS row_count FROM (
     SELECT tenant_id, person, max(day <= {day} - 90) AS before, max(day > {day} - 90) AS since FROM {user_days}
     WHERE active = 1 AND day BETWEEN {day} - 179 AND {day} GROUP BY tenant_id, person
 ) GROUP BY tenant_id HAVING countIf(before) > 0
 """
-_DROPOUT = """
-SELECT tenant_id, '' AS by, countIf(before AND NOT since) / countIf(before) AS value, countIf(before) AS row_count FROM (
-    SELECT tenant_id, host, max(day BETWEEN {day} - 179 AND {day} - 90) AS before,
-        max(day BETWEEN {day} - 89 AND {day}) AS since
-    FROM (
-        SELECT tenant_id, max(last_host).2 AS host,
-            toDate(fromUnixTimestamp64Milli(assumeNotNull(max(starts_at_ms)), 'UTC'), '{zone}') AS day
-        FROM {hosted_event_days} WHERE starts_at_ms IS NOT NULL GROUP BY tenant_id, hosted_event_id HAVING host != '')
-    GROUP BY tenant_id, host
-) GROUP BY tenant_id HAVING countIf(before) > 0
-"""
+#: An order that was bought on several days is refunded in the order of its purchases: money that went back counts once.
 _REFUNDED = f"""
-SELECT tenant_id, '' AS by, sum(least(back, gross)) / nullIf(sum(gross), 0) AS value, count() AS row_count FROM (
-    SELECT tenant_id, order_id, sumIf(reporting_minor, event_name = 'ticket_purchased' AND {{on_day}}) AS gross,
-        coalesce(sumIf(reporting_minor, event_name = 'refund_issued'), 0) AS back
-    FROM {_COMMERCE} WHERE _excluded = '' AND order_id IS NOT NULL AND occurred_at >= {{start}}
-        AND event_name IN ('ticket_purchased', 'refund_issued')
+SELECT tenant_id, '' AS by, {share_sql("sum(least(greatest(back - before, 0), gross))", "sum(gross)")} AS value,
+    count() AS row_count
+FROM (
+    SELECT tenant_id, order_id,
+        sumIf(amount, event_name = 'ticket_purchased' AND occurred_at >= {{start}} AND occurred_at < {{end}}) AS gross,
+        sumIf(amount, event_name = 'ticket_purchased' AND occurred_at < {{start}}) AS before,
+        sumIf(amount, event_name = 'refund_issued') AS back
+    FROM (
+        SELECT tenant_id, order_id, event_name, occurred_at, coalesce(reporting_minor, 0) AS amount FROM {_COMMERCE}
+        WHERE _excluded = '' AND order_id IS NOT NULL AND occurred_at >= {{start}} - INTERVAL {_ORDER_DAYS} DAY
+            AND event_name IN ('ticket_purchased', 'refund_issued'))
     GROUP BY tenant_id, order_id HAVING gross > 0
 ) GROUP BY tenant_id
 """
+
+
+def _orders_begun(names: str, minutes: int) -> str:
+    """Records, of these names, of the orders whose records begin on the day: those of so many minutes from the first."""
+    chosen = f"_excluded = '' AND order_id IS NOT NULL AND event_name IN ({names})"
+    return f"""
+    SELECT *, minIf(occurred_at, opens) OVER (PARTITION BY tenant_id, order_id) AS began FROM (
+        SELECT tenant_id, order_id, event_name, occurred_at, message_id, event_name != 'checkout_completed' AS opens
+        FROM {_COMMERCE} WHERE {chosen}
+            AND occurred_at >= {{start}} - INTERVAL {_ORDER_DAYS} DAY AND occurred_at < {{end}} + INTERVAL {minutes} MINUTE
+            AND (tenant_id, order_id) IN (SELECT tenant_id, order_id FROM {_COMMERCE} WHERE {chosen}
+                AND occurred_at >= {{start}} AND occurred_at < {{end}}))
+    QUALIFY began >= {{start}} AND began < {{end}} AND occurred_at >= began AND occurred_at <= began + INTERVAL {minutes} MINUTE
+"""
+
+
 _BY_ORDER = f"""
 SELECT tenant_id, '' AS by, countIf(last_word = 'payment_failed') / count() AS value, count() AS row_count FROM (
-    SELECT tenant_id, order_id, argMax(event_name, (occurred_at, message_id)) AS last_word FROM (
-        SELECT tenant_id, order_id, event_name, occurred_at, message_id,
-            min(occurred_at) OVER (PARTITION BY tenant_id, order_id) AS first_at
-        FROM {_COMMERCE} WHERE _excluded = '' AND order_id IS NOT NULL AND event_name IN ('payment_authorised', 'payment_failed')
-            AND occurred_at >= {{start}} - INTERVAL 30 MINUTE AND occurred_at < {{end}} + INTERVAL 30 MINUTE)
-    WHERE first_at >= {{start}} AND first_at < {{end}} AND occurred_at <= first_at + INTERVAL 30 MINUTE
-    GROUP BY tenant_id, order_id
+    SELECT tenant_id, order_id, argMax(event_name, (occurred_at, message_id)) AS last_word
+    FROM ({_orders_begun("'payment_authorised', 'payment_failed'", 30)}) GROUP BY tenant_id, order_id
 ) GROUP BY tenant_id
 """
 _CHECKOUTS = f"""
-SELECT tenant_id, '' AS by, countIf(done >= began AND done <= began + INTERVAL 60 MINUTE) / count() AS value, count() AS row_count
-FROM (
-    SELECT tenant_id, order_id, minIf(occurred_at, event_name = 'checkout_started') AS began,
-        minIf(occurred_at, event_name = 'checkout_completed') AS done, countIf(event_name = 'checkout_started') AS starts
-    FROM {_COMMERCE} WHERE _excluded = '' AND order_id IS NOT NULL AND event_name IN ('checkout_started', 'checkout_completed')
-        AND occurred_at >= {{start}} - INTERVAL 1 DAY AND occurred_at < {{end}} + INTERVAL 60 MINUTE
-    GROUP BY tenant_id, order_id HAVING starts > 0 AND began >= {{start}} AND began < {{end}}
+SELECT tenant_id, '' AS by, countIf(done) / count() AS value, count() AS row_count FROM (
+    SELECT tenant_id, order_id, max(event_name = 'checkout_completed') AS done
+    FROM ({_orders_begun("'checkout_started', 'checkout_completed'", 60)}) GROUP BY tenant_id, order_id
 ) GROUP BY tenant_id
 """
+_CHARGED_BACK, _PAID = "countIf(event_name = 'chargeback_received')", "countIf(event_name = 'payment_authorised')"
 _CHARGEBACKS = f"""
-SELECT tenant_id, '' AS by, countIf(event_name = 'chargeback_received')
-    / nullIf(countIf(event_name = 'payment_authorised'), 0) AS value, count() AS row_count
+SELECT tenant_id, '' AS by, {share_sql(_CHARGED_BACK, _PAID)} AS value, count() AS row_count
 FROM {_COMMERCE} WHERE _excluded = '' AND event_name IN ('chargeback_received', 'payment_authorised')
     AND toDate(occurred_at, '{{zone}}') BETWEEN {{day}} - 29 AND {{day}} AND occurred_at >= {{start}} - INTERVAL 31 DAY
 GROUP BY tenant_id
 """
 _VERIFIED = f"""
-SELECT tenant_id, '' AS by, uniqExactIf(user_id, event_name = 'user_verified')
-    / nullIf(uniqExactIf(user_id, event_name = 'user_registered'), 0) AS value, count() AS row_count
-FROM {_ACCOUNT} WHERE _excluded = '' AND event_name IN ('user_registered', 'user_verified') AND occurred_at < {{end}}
-GROUP BY tenant_id HAVING max(occurred_at) >= {{start}}
+SELECT tenant_id, '' AS by, countIf(registered AND verified) / nullIf(countIf(registered), 0) AS value, sum(records) AS row_count
+FROM (
+    SELECT tenant_id, user_id, max(event_name = 'user_registered') AS registered, max(event_name = 'user_verified') AS verified,
+        count() AS records
+    FROM {_ACCOUNT} WHERE _excluded = '' AND event_name IN ('user_registered', 'user_verified') AND user_id IS NOT NULL
+        AND occurred_at < {{end}} GROUP BY tenant_id, user_id
+) GROUP BY tenant_id
 """
 _PROFILES = f"""
-SELECT tenant_id, '' AS by, toFloat64(sum(toDecimal64(filled / required, 12))) / count() AS value, count() AS row_count FROM (
+SELECT tenant_id, '' AS by, toFloat64(sum(toDecimal64(least(filled, required) / required, 12))) / count() AS value,
+    count() AS row_count
+FROM (
     SELECT tenant_id, user_id, argMax(filled_fields, (occurred_at, message_id)) AS filled,
-        argMax(required_fields, (occurred_at, message_id)) AS required, max(occurred_at) AS newest
+        argMax(required_fields, (occurred_at, message_id)) AS required
     FROM {_ACCOUNT} WHERE _excluded = '' AND required_fields > 0 AND filled_fields IS NOT NULL AND user_id IS NOT NULL
         AND occurred_at < {{end}} GROUP BY tenant_id, user_id
-) GROUP BY tenant_id HAVING max(newest) >= {{start}}
+) GROUP BY tenant_id
 """
 _SHRUNK = f"""
 SELECT tenant_id, 'hosted_event_id=' || hosted_event_id AS by, (total + 10 * mean) / (ratings + 10) AS value, ratings AS row_count
@@ -200,12 +168,13 @@ FROM {_COMMERCE} WHERE {{on_day}} AND event_name = 'ticket_purchased' AND curren
 
 def _metric(
     name: str, sql: str, unit: str, help_: str, *, back: int = 0, matures: int = 0, ripens: bool = False, kind: str = KPI,
-    good: str = "up",
-    owner: str = "growth", alert: Alert | None = None, by: str = "", families: tuple[str, ...] = (),
+    good: str = "up", owner: str = "growth", alert: Alert | None = None, by: str = "", families: tuple[str, ...] = (),
+    version: int = 1, open_ended: bool = False,
 ) -> CohortMetric:  # fmt: skip
     return CohortMetric(
         name, sql, unit, help_, kind=kind, windows=("1d",), by=((by,),) if by else (), good=good, owner=owner, alert=alert,
         families=families, matures_days=matures, ripens=ripens, looks_back_days=back, whole=not by,
+        version=version, open_ended=open_ended,
     )  # fmt: skip
 
 
@@ -248,15 +217,15 @@ _DECLARED = (
     ),
     _metric(
         "weekly_active_users_exact", _active("uniqExact(person)", 6), USERS,
-        "Active people of the seven days that end with the day.", back=6, families=_PEOPLE,
+        "Active people of the seven days that end with the day.", back=6, families=_PEOPLE, version=2,
     ),
     _metric(
         "monthly_active_users_exact", _active("uniqExact(person)", 29), USERS,
-        "Active people of the thirty days that end with the day.", back=29, kind=KR, families=_PEOPLE,
+        "Active people of the thirty days that end with the day.", back=29, kind=KR, families=_PEOPLE, version=2,
     ),
     _metric(
         "stickiness_ratio", _active("uniqExactIf(person, day = {day}) / uniqExact(person)", 29), RATIO,
-        "Active people of the day ÷ those of its thirty days.", back=29, families=_PEOPLE,
+        "Active people of the day ÷ those of its thirty days.", back=29, families=_PEOPLE, version=2,
     ),
     *(
         _metric(
@@ -279,22 +248,23 @@ _DECLARED = (
         kind=KRI, good="down", owner="platform", families=(*_PEOPLE, "performance"),
     ),
     _metric(
-        "checkout_conversion_ratio", _CHECKOUTS, RATIO, "Checkouts completed within 60 minutes ÷ begun, matched by order.",
-        owner="sales", families=("commerce",),
+        "checkout_conversion_ratio", _CHECKOUTS, RATIO,
+        "Checkouts completed within 60 minutes ÷ begun, matched by order; an order counts on the day of its first checkout.",
+        back=_ORDER_DAYS, matures=1, owner="sales", families=("commerce",), version=2,
     ),
     _metric(
         "payment_failure_by_order_ratio", _BY_ORDER, RATIO,
-        "Share of orders whose last payment attempt within 30 minutes failed.", kind=KRI, good="down", owner="payments",
-        families=("commerce",),
+        "Share of orders whose last payment attempt within 30 minutes failed; an order counts on the day of its first attempt.",
+        back=_ORDER_DAYS, matures=1, kind=KRI, good="down", owner="payments", families=("commerce",), version=2,
     ),
     _metric(
-        "refund_by_sale_ratio", _REFUNDED, RATIO, "Of the day's sales, the share refunded so far.", matures=35, ripens=True,
-        kind=KRI,
-        good="down", owner="finance", families=("commerce",),
+        "refund_by_sale_ratio", _REFUNDED, RATIO,
+        "Of the day's sales, the share refunded so far; an order's refunds go to its purchases from the first on.",
+        back=_ORDER_DAYS, matures=35, ripens=True, kind=KRI, good="down", owner="finance", families=("commerce",), version=2,
     ),
     _metric(
-        "chargeback_ratio", _CHARGEBACKS, RATIO, "Chargebacks ÷ successful payments of thirty days.", back=29, kind=KRI,
-        good="down", owner="finance", alert=_ticket(0.009), families=("commerce",),
+        "chargeback_ratio", _CHARGEBACKS, RATIO, "Chargebacks ÷ successful payments of thirty days, 1 at most.", back=29,
+        kind=KRI, good="down", owner="finance", alert=_ticket(0.009), families=("commerce",), version=2,
     ),
     _metric(
         "revenue_by_currency_minor", _CURRENCIES, MONEY, "Purchases of the day in each currency, in its own minor units.",
@@ -304,54 +274,58 @@ _DECLARED = (
         "revenue_growth_ratio", _growth("toInt64(multiIf(event_name = 'ticket_purchased', 1, -1)) * reporting_minor", _COMMERCE,
         "event_name IN ('ticket_purchased', 'refund_issued', 'chargeback_received') AND reporting_minor IS NOT NULL"), RATIO,
         f"Net revenue ({REPORTING_CURRENCY}) of the month to the day against as many days of the month before.", back=62, kind=KR,
-        owner="finance", families=("commerce",),
+        owner="finance", families=("commerce",), version=2, open_ended=True,
     ),
     _metric(
         "event_creation_growth_ratio", _growth("1", _LISTING, "event_name = 'hosted_event_created'"), RATIO,
         "Hosted events created in the month to the day against as many days of the month before.", back=62, kind=KR,
-        owner="hosts", families=("listing",),
+        owner="hosts", families=("listing",), version=2, open_ended=True,
     ),
     _metric(
-        "event_sellout_ratio", _hosted("avg(sold_out)", "ends", "NOT cancelled"), RATIO,
+        "event_sellout_ratio", of_day_sql("avg(sold_out)", "ends_ms", "NOT cancelled"), RATIO,
         "Hosted events that ended on the day having sold out ÷ those that ended.", back=_EVER, owner="hosts", families=("listing",),
+        version=2,
     ),
     _metric(
-        "sell_through_ratio", _hosted("sum(tickets) / nullIf(sum(places), 0)", "starts", "NOT cancelled"), RATIO,
-        "Tickets sold ÷ places, over hosted events that start on the day.", back=_EVER, owner="hosts",
-        families=("listing", "commerce"),
+        "sell_through_ratio",
+        of_day_sql(share_sql(f"sum({TAKEN})", "sum(coalesce(places, 0))"), "starts_ms", "NOT cancelled"), RATIO,
+        "Places for which a ticket is sold and not given back ÷ places, over hosted events that start on the day.", back=_EVER,
+        owner="hosts", families=("listing", "commerce"), version=2,
     ),
     _metric(
-        "attendance_ratio", _hosted("sum(checked_in) / nullIf(sum(tickets), 0)", "starts", "NOT cancelled"), RATIO,
-        "Distinct tickets let in ÷ tickets sold and not returned, over hosted events that start on the day.", matures=1,
-        back=_EVER, owner="hosts", families=("listing", "commerce", "attendance"),
+        "attendance_ratio", of_day_sql(share_sql(f"sum({CAME})", "sum(kept)"), "starts_ms", "NOT cancelled"), RATIO,
+        "Distinct tickets let in ÷ tickets sold and not given back, over hosted events that start on the day.", matures=1,
+        back=_EVER, owner="hosts", families=("listing", "commerce", "attendance"), version=2,
     ),
     _metric(
-        "no_show_ratio", _hosted("1 - sum(checked_in) / nullIf(sum(tickets), 0)", "starts", "NOT cancelled"), RATIO,
+        "no_show_ratio", of_day_sql("1 - " + share_sql(f"sum({CAME})", "sum(kept)"), "starts_ms", "NOT cancelled"), RATIO,
         "Share of those tickets that nobody came with.", back=_EVER, matures=1, good="down", owner="hosts",
-        families=("listing", "commerce", "attendance"),
+        families=("listing", "commerce", "attendance"), version=2,
     ),
     _metric(
-        "event_cancellation_ratio", _hosted("avg(cancelled)", "starts"), RATIO,
+        "event_cancellation_ratio", of_day_sql("avg(cancelled)", "starts_ms"), RATIO,
         "Hosted events cancelled ÷ those scheduled to start on the day.", back=_EVER, kind=KRI, good="down", owner="hosts",
-        alert=_ticket(0.05), families=("listing",),
+        alert=_ticket(0.05), families=("listing",), version=2,
     ),
     _metric(
-        "host_dropout_ratio", _DROPOUT, RATIO,
+        "host_dropout_ratio", DROPOUT, RATIO,
         "Of the hosts with a hosted event in the ninety days before the last ninety, the share with none since.", back=_EVER,
-        kind=KRI, good="down", owner="hosts", alert=_ticket(0.30), families=("listing",),
+        kind=KRI, good="down", owner="hosts", alert=_ticket(0.30), families=("listing",), version=2,
     ),
     _metric(
-        "door_occupancy_ratio", _DOOR, RATIO, "Tickets inside ÷ places of a hosted event; the last scan of a ticket counts.",
-        kind=KRI, good="flat", owner="hosts", alert=Alert("1d", "0m", "page", above=1.0), by="hosted_event_id",
+        "door_occupancy_ratio", OCCUPANCY, RATIO,
+        "Tickets inside ÷ places of a hosted event, by each ticket's last scan since its doors opened, before midnight too.",
+        back=DOOR_DAYS, version=2, open_ended=True, kind=KRI, good="flat", owner="hosts",
+        alert=Alert("1d", "0m", "page", above=1.0), by="hosted_event_id",
         families=("attendance", "listing"),
     ),
     _metric(
-        "verified_users_ratio", _VERIFIED, RATIO, "Users verified ÷ registered, so far.", back=_EVER, kind=KR,
-        families=("account",),
+        "verified_users_ratio", _VERIFIED, RATIO, "Of the users registered so far, the share that is verified.", back=_EVER,
+        kind=KR, families=("account",), version=2,
     ),
     _metric(
         "profile_completion_ratio", _PROFILES, RATIO, "Mean share of required profile fields that are filled.", back=_EVER, kind=KR,
-        families=("account",),
+        families=("account",), version=2,
     ),
     _metric(
         "event_rating_shrunk_mean", _SHRUNK, RATING, "Mean rating of a hosted event, drawn to the mean of all by ten ratings.",

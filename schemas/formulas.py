@@ -17,7 +17,7 @@ _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div)
 
 
 class BadFormula(ValueError):
-    """The formula uses something that is no measure, number, + - * /, or quantile(measure, q)."""
+    """The formula uses something that is no measure, number, + - * /, share(part, whole) or quantile(measure, q)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Formula:
 
 
 def compile_formula(text: str) -> Formula:
-    """Compile a formula; a division by zero gives NaN, which means null.
+    """Compile a formula; a division by zero gives NaN, which means null, and so does a share of nothing.
 
     Raises
     ------
@@ -73,7 +73,11 @@ def _compile(node: ast.expr, operands: list[Operand]) -> Callable[[Mapping[Opera
             0 <= q <= 1
         ):
             return _read(Operand(name, q), operands)
-    raise BadFormula(f"{ast.unparse(node)!r} is not a measure, a number, + - * / or quantile(measure, q)")
+        case ast.Call(func=ast.Name(id="share"), args=[part, whole], keywords=[]):
+            return _share(_compile(part, operands), _compile(whole, operands))
+    raise BadFormula(
+        f"{ast.unparse(node)!r} is not a measure, a number, + - * /, share(part, whole) or quantile(measure, q)"
+    )
 
 
 def _read(operand: Operand, operands: list[Operand]) -> Callable[[Mapping[Operand, Array]], Array]:
@@ -93,6 +97,19 @@ def _binary(
     if op is ast.Mult:
         return lambda values: left(values) * right(values)
     return lambda values: _divide(left(values), right(values))
+
+
+def _share(
+    part: Callable[[Mapping[Operand, Array]], Array], whole: Callable[[Mapping[Operand, Array]], Array]
+) -> Callable[[Mapping[Operand, Array]], Array]:
+    """`schemas.ratios.share` over arrays."""
+
+    def run(values: Mapping[Operand, Array]) -> Array:
+        under = np.asarray(whole(values), np.float64)
+        base = np.where(under > 0, under, np.nan)
+        return np.asarray(np.clip(part(values), 0, base) / base, np.float64)
+
+    return run
 
 
 def _divide(over: Array, under: Array) -> Array:

@@ -85,8 +85,9 @@ _DECLARED = (
         alert=Alert("5m", "5m", "page", above=0.10),
     ),
     Kpi(
-        "refund_ratio", "revenue_refunded / revenue_gross", RATIO, "Refunded ÷ gross amount, by refund date.",
-        kind=KRI, windows=_DAILY, good="down", owner="finance", alert=Alert("1h", "1h", "ticket", above=0.05),
+        "refund_ratio", "share(revenue_refunded, revenue_gross)", RATIO,
+        "Refunded ÷ gross amount, by refund date; 1 where more was refunded than was sold.", version=2, kind=KRI,
+        windows=_DAILY, good="down", owner="finance", alert=Alert("1h", "1h", "ticket", above=0.05),
     ),
     # Hosts and hosted events
     Kpi(

@@ -29,7 +29,8 @@ class Metric:
     """A figure that is published in windows, for the whole and for each combination of `by`.
 
     `definition` is a formula over measures or a SQL query, by the class of the metric; `version` grows when it changes. `good` is
-    the direction that is welcome: "up", "down" or "flat". `families` are the event families that it is computed from.
+    the direction that is welcome: "up", "down" or "flat". `families` are the event families that it is computed from. A ratio lies
+    between 0 and 1, but where it is `open_ended`: a change, or a room that may hold more people than it has places.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     alert: Alert | None = None
     version: int = 1
     families: tuple[str, ...] = ()
+    open_ended: bool = False
 
     @property
     def series(self) -> tuple[tuple[str, ...], ...]:

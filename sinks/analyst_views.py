@@ -7,7 +7,9 @@ Never: a figure of its own: what a KPI says, its view says as well.
 Days of these views are of UTC, but for those that stand on `user_days`, whose days are of the reporting zone.
 """
 
+from schemas.hosted import CAME, LISTED, SAID_SQL, TAKEN, door_sql, sold_sql
 from schemas.money import REPORTING_CURRENCY
+from schemas.ratios import share_sql
 from schemas.sessions import sessions_sql
 from sinks.daily import ZONE
 from sinks.table import DATABASE
@@ -21,12 +23,14 @@ _SESSION = {
     "page_views": "Pages seen.", "purchases": "Purchases.", "crashes": "Crashes of the app.",
     "engaged": "Longer than 10 s, or two pages, or a purchase.",
 }  # fmt: skip
+#: How far people's days are complete: the stream's watermark, which no sender's clock moves.
+_SEEN = f"(SELECT max(watermark) FROM {DATABASE}.kpi_points WHERE kpi = 'daily_active_users')"
 _RETURNS = f"""
 SELECT tenant_id, cohort_day, n, uniqExact(person) AS people,
     uniqExactIf(person, has(days, cohort_day + n)) AS returned,
     uniqExactIf(person, arrayExists(d -> d >= cohort_day + n, days)) AS returned_on_or_after,
     uniqExactIf(person, arrayExists(d -> d > cohort_day AND d <= cohort_day + n, days)) AS returned_within,
-    returned / people AS retention_ratio, cohort_day + n < newest AS complete
+    returned / people AS retention_ratio, ifNull(toDateTime(cohort_day + n + 1, '{ZONE}') <= {_SEEN}, 0) AS complete
 FROM (
     SELECT tenant_id, person, groupUniqArray(day) AS days, min(day) AS cohort_day FROM {DATABASE}.user_days
     WHERE active = 1 GROUP BY tenant_id, person
@@ -35,11 +39,21 @@ INNER JOIN (SELECT tenant_id, max(day) AS newest FROM {DATABASE}.user_days GROUP
 WHERE cohort_day + n <= newest
 GROUP BY tenant_id, cohort_day, n, newest
 """  # fmt: skip
+_KINDS = f"""
+SELECT tenant_id, assumeNotNull(l.hosted_event_id) AS hosted_event_id, argMax(category, {SAID_SQL}) AS category,
+    argMax(city, {SAID_SQL}) AS city
+FROM {DATABASE}.events_listing AS l WHERE _excluded = '' AND l.hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id
+"""
 _SALES = f"""
-SELECT tenant_id, hosted_event_id, anyLast(host_id) AS host_id, anyLast(category) AS category, anyLast(city) AS city,
-    max(capacity) AS capacity, fromUnixTimestamp64Milli(max(starts_at_ms), 'UTC') AS starts_at,
-    toBool(max(event_name = 'hosted_event_cancelled')) AS cancelled, toBool(max(event_name = 'hosted_event_sold_out')) AS sold_out
-FROM {DATABASE}.events_listing WHERE _excluded = '' AND hosted_event_id IS NOT NULL GROUP BY tenant_id, hosted_event_id
+SELECT tenant_id, hosted_event_id, nullIf(host, '') AS host_id, category, city, places AS capacity,
+    fromUnixTimestamp64Milli(starts_ms, 'UTC') AS starts_at, toBool(listed.cancelled) AS cancelled,
+    toBool(listed.sold_out) AS sold_out, sold AS tickets, returned, gross_minor,
+    {share_sql(TAKEN, "coalesce(places, 0)")} AS sell_through_ratio, checked_in,
+    {share_sql(CAME, "kept")} AS attendance_ratio
+FROM ({LISTED.format(hosted_event_days=f"{DATABASE}.hosted_event_days")}) AS listed
+LEFT JOIN ({_KINDS}) AS kinds USING (tenant_id, hosted_event_id)
+LEFT JOIN ({sold_sql()}) AS sales USING (tenant_id, hosted_event_id)
+LEFT JOIN ({door_sql()}) AS door USING (tenant_id, hosted_event_id)
 """
 
 ANALYST_VIEWS = (
@@ -107,7 +121,7 @@ ANALYST_VIEWS = (
             "people": "People of the cohort.", "returned": "Active exactly n days later.",
             "returned_on_or_after": "Active n days later or at any time after (unbounded retention).",
             "returned_within": "Active on any day after the first, up to n days later (rolling retention).",
-            "retention_ratio": "returned ÷ people.", "complete": "False while the n-th day is not over.",
+            "retention_ratio": "returned ÷ people.", "complete": "False while the stream's watermark has not passed the n-th day.",
         },
         _RETURNS,
     ),
@@ -117,19 +131,14 @@ ANALYST_VIEWS = (
         {
             "tenant_id": "Tenant.", "hosted_event_id": "Hosted event.", "host_id": "Host.", "category": "Category.",
             "city": "City.", "capacity": "Places.", "starts_at": "Begin, UTC.", "cancelled": "Whether it was cancelled.",
-            "sold_out": "Whether it was sold out.", "tickets": "Tickets sold.", "gross_minor": "Purchases.",
-            "sell_through_ratio": "Tickets ÷ capacity.", "checked_in": "Distinct tickets let in.",
-            "attendance_ratio": "Checked in ÷ tickets sold.",
+            "sold_out": "Whether it was sold out.", "tickets": "Tickets sold.",
+            "returned": "Tickets of these that were given back: by refunds that name a quantity, others are money alone.",
+            "gross_minor": "Purchases.",
+            "sell_through_ratio": "Places with a ticket that is sold and not given back ÷ places; as the metric of this name.",
+            "checked_in": "Distinct tickets let in.",
+            "attendance_ratio": "Tickets let in ÷ tickets sold and not given back; as the metric of this name.",
         },
-        "SELECT tenant_id, hosted_event_id, host_id, category, city, capacity, starts_at, cancelled, sold_out, tickets, "
-        "gross_minor, tickets / nullIf(capacity, 0) AS sell_through_ratio, checked_in, "
-        "checked_in / nullIf(tickets, 0) AS attendance_ratio "
-        f"FROM ({_SALES}) AS listed LEFT JOIN (SELECT tenant_id, hosted_event_id, sum(quantity) AS tickets, "
-        f"sum(reporting_minor) AS gross_minor FROM {DATABASE}.events_commerce WHERE _excluded = '' "
-        "AND event_name = 'ticket_purchased' GROUP BY tenant_id, hosted_event_id) AS sold USING (tenant_id, hosted_event_id) "
-        "LEFT JOIN (SELECT tenant_id, hosted_event_id, uniqExact(ticket_id) AS checked_in "
-        f"FROM {DATABASE}.events_attendance WHERE _excluded = '' AND event_name = 'ticket_checked_in' "
-        "GROUP BY tenant_id, hosted_event_id) AS door USING (tenant_id, hosted_event_id)",
+        _SALES,
     ),
     View(
         "api_health",

@@ -10,6 +10,7 @@ A day is a calendar day of the reporting zone that stood in the settings when th
 from dataclasses import dataclass
 
 from schemas.families import FAMILIES
+from schemas.hosted import SAID_SQL
 from sinks.table import DATABASE, TIME, Column, Table, quoted
 
 #: Stands in migrations for the reporting zone.
@@ -95,6 +96,13 @@ _LISTED = {
     ),
 }
 _GREATEST = "SimpleAggregateFunction(max, Nullable(Int64))"
+#: What was listed last: of two statements the later has the greater tuple, of two of one moment that of the greater id.
+_NEWEST = "SimpleAggregateFunction(max, Tuple(Int64, String, Int64))"
+_LATEST = {
+    "last_capacity": ("capacity", "places were listed last, epoch milliseconds, by which record, and how many"),
+    "last_starts_at": ("starts_at_ms", "a begin was listed last, epoch milliseconds, by which record, and that begin"),
+    "last_ends_at": ("ends_at_ms", "an end was listed last, epoch milliseconds, by which record, and that end"),
+}
 HOSTED_EVENT_DAYS = Table(
     "hosted_event_days",
     "Each hosted event's days: what was listed of it on a calendar day of the reporting zone. Group or use max(): parts that are "
@@ -104,14 +112,15 @@ HOSTED_EVENT_DAYS = Table(
         Column("hosted_event_id", "String", "Hosted event."),
         _DAY,
         *(Column(name, _FLAG, of_event) for name, (_, of_event, _) in _LISTED.items()),
-        Column("capacity", _GREATEST, "Greatest number of places that was listed."),
-        Column("starts_at_ms", _GREATEST, "Latest begin that was listed, epoch milliseconds."),
-        Column("ends_at_ms", _GREATEST, "Latest end that was listed, epoch milliseconds."),
+        Column("capacity", _GREATEST, "Greatest number of places that was listed; last_capacity has the newest."),
+        Column("starts_at_ms", _GREATEST, "Greatest begin that was listed, epoch milliseconds; last_starts_at has the newest."),
+        Column("ends_at_ms", _GREATEST, "Greatest end that was listed, epoch milliseconds; last_ends_at has the newest."),
         Column(
             "last_host", "SimpleAggregateFunction(max, Tuple(Int64, String))",
             "When a host was listed last, epoch milliseconds, and the host's pseudonym; (0, '') when none was.",
         ),
         _TOUCHED,
+        *(Column(name, _NEWEST, f"When {what}; (0, '', 0) when never.") for name, (_, what) in _LATEST.items()),
     ),
     order_by="(tenant_id, hosted_event_id, day)",
     engine="AggregatingMergeTree",
@@ -208,6 +217,11 @@ _FIRST_DAYS = Materialised(
     f"SELECT tenant_id, person, min(day) AS first_day FROM {DATABASE}.user_days WHERE active = 1 GROUP BY tenant_id, person",
 )
 _SAID = ", ".join(f"max(toUInt8({says})) AS {name}" for name, (says, *_) in _LISTED.items())
+_NEWEST_SQL = ", ".join(
+    f"max(if(events_listing.{column} IS NULL, (toInt64(0), '', toInt64(0)), "
+    f"tupleConcat({SAID_SQL}, tuple(assumeNotNull(events_listing.{column}))))) AS {name}"
+    for name, (column, _) in _LATEST.items()
+)
 _LISTINGS = (
     Materialised(
         "hosted_event_days_of_listing",
@@ -215,7 +229,7 @@ _LISTINGS = (
         HOSTED_EVENT_DAYS,
         f"SELECT tenant_id, assumeNotNull(hosted_event_id) AS hosted_event_id, {_OF_DAY}, {_SAID}, max(capacity) AS capacity, "
         "max(starts_at_ms) AS starts_at_ms, max(ends_at_ms) AS ends_at_ms, "
-        "max(if(host_id IS NULL, (toInt64(0), ''), (occurred_at_ms, assumeNotNull(host_id)))) AS last_host "
+        f"max(if(host_id IS NULL, (toInt64(0), ''), (occurred_at_ms, assumeNotNull(host_id)))) AS last_host, {_NEWEST_SQL} "
         f"FROM {DATABASE}.events_listing WHERE _excluded = '' AND events_listing.hosted_event_id IS NOT NULL "
         "GROUP BY tenant_id, hosted_event_id, day",
     ),

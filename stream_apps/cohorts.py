@@ -31,7 +31,7 @@ SELECT DISTINCT toInt32(toDate(fromUnixTimestamp64Milli(occurred_at_ms, 'UTC'), 
 WHERE _inserted_at >= toDateTime({since}) AND _excluded = ''
 """
 STOOD = """
-SELECT tenant_id, kpi, by, revision, value, final FROM footlights.kpi_history
+SELECT tenant_id, kpi, by, revision, value, final, definition_version FROM footlights.kpi_history
 WHERE kpi IN ({names}) AND window_start = fromUnixTimestamp64Milli({start_ms})
 """
 #: Figures whose published state is held in memory, at most, once the store has all of them: 200 bytes each.
@@ -73,7 +73,9 @@ class CohortStage(Rounds):
         assert self._stood is not None
         for point in records:
             place = place_of(point, self._config.reporting_zone)
-            self._stood[place[-1]][place] = Stood(point["revision"], point["value"], point["final"])
+            self._stood[place[-1]][place] = Stood(
+                point["revision"], point["value"], point["final"], point["definition_version"]
+            )
             self._gauges.put(point)
             POINTS.labels(point["kpi"]).inc()
 
@@ -111,7 +113,10 @@ class CohortStage(Rounds):
         names = ", ".join(f"'{name}'" for name in COHORTS)
         start_ms = bucket_start_ms(day, DAY, self._config.reporting_zone)
         rows = client.query(STOOD.format(names=names, start_ms=start_ms)).result_rows
-        return {(t, kpi, by, day): Stood(revision, value, bool(final)) for t, kpi, by, revision, value, final in rows}
+        return {
+            (t, kpi, by, day): Stood(revision, value, bool(final), version)
+            for t, kpi, by, revision, value, final, version in rows
+        }
 
 
 def attach(app: AppT, config: StreamConfig, gauges: KpiGauges) -> CohortStage:

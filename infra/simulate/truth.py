@@ -74,7 +74,7 @@ class Tally:
             "revenue_refunded_minor": of["revenue_refunded"],
             "revenue_net_minor": net,
             "amounts_without_rate": of["revenue_gross_without_rate"] + of["revenue_refunded_without_rate"],
-            "refund_ratio": _ratio(of["revenue_refunded"], of["revenue_gross"]),
+            "refund_ratio": _ratio(min(of["revenue_refunded"], of["revenue_gross"]), of["revenue_gross"]),
             "payments_attempted": of["payment_attempted"],
             "payments_authorised": of["payment_authorised"],
             "payments_failed": of["payment_failed"],

@@ -15,7 +15,7 @@ from schemas.windows import DAY, bucket_of, bucket_start_ms
 
 #: A day is over this long after its end: what producers and sinks hold back has come by then.
 GRACE_MS = 600_000
-LATE = "late"
+LATE, DEFINITION = "late", "definition"
 
 Point = dict[str, Any]
 Place = tuple[str, str, str, int]  # tenant, metric, by, day
@@ -28,6 +28,7 @@ class Stood:
     revision: int
     value: float | None
     final: bool
+    version: int = 1
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,14 @@ def point_of(
     metric, day = query.metric, query.day
     tenant, by, value, rows = row
     final = now_ms >= final_at_ms(metric, day, zone)
-    revision, reason = 0, None
+    revision = 0
+    reason: str | None = None
     if stood is not None:
         if stood.value == value and (stood.final or not final):
             return None
         if stood.final:
-            revision, reason, final = stood.revision + 1, LATE, True
+            reason = LATE if stood.version == metric.version else DEFINITION
+            revision, final = stood.revision + 1, True
     start_ms, end_ms = bucket_start_ms(day, DAY, zone), bucket_start_ms(day + 1, DAY, zone)
     over_ms = end_ms + metric.matures_days * 86_400_000
     seen = (now_ms - start_ms) / (over_ms - start_ms)

@@ -1,11 +1,13 @@
 """The tables that the migrations make are the tables that are declared."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from schemas.hosted import LISTED
 from schemas.metric_catalogue import METRICS
 from sinks.daily import MATERIALISED
 from sinks.errors import MigrationError
@@ -13,6 +15,7 @@ from sinks.migrate import LOCK, Migration, migrate, migrations, reporting_zone
 from sinks.table import DATABASE
 from sinks.tables import TABLES
 from sinks.views import VIEWS
+from tests.catalogue.test_cohorts import row
 
 pytestmark = pytest.mark.clickhouse
 
@@ -108,3 +111,48 @@ def test_every_view_answers(store: Any, name: str) -> None:
     columns = [row[0] for row in rows(store, f"DESCRIBE TABLE {DATABASE}.{name}")]
     assert columns == list(VIEWS[name].comments)
     rows(store, f"SELECT * FROM {DATABASE}.{name}")
+
+
+def _listed(event: str, at_ms: int, places: int | None, starts_ms: int | None) -> dict[str, Any]:
+    return row("listing", "hosted_event_created", None, (0, 0, 0), at_ms % 10**6, {
+        "hosted_event_id": event, "occurred_at_ms": at_ms, "received_at_ms": at_ms, "capacity": places, "starts_at_ms": starts_ms,
+    })  # fmt: skip
+
+
+def test_a_store_of_before_gets_what_was_listed_last(store: Any) -> None:
+    """Rows whose events have expired keep the greatest of their day; of all others the newest counts."""
+    table, view = f"{DATABASE}.hosted_event_days", f"{DATABASE}.hosted_event_days_of_listing"
+    store.command(f"TRUNCATE TABLE {DATABASE}.events_listing")
+    store.command(f"TRUNCATE TABLE {table}")
+    store.command(f"DROP VIEW {view}")
+    for column in ("last_capacity", "last_starts_at", "last_ends_at"):
+        store.command(f"ALTER TABLE {table} DROP COLUMN {column}")
+    [before] = [m for m in migrations() if m.name == "0010_hosted_event_days.sql"]
+    [made] = [s for s in before.statements if s.startswith(f"CREATE MATERIALIZED VIEW {view} ")]
+    store.command(made.replace("{zone}", "UTC"))
+    day, noon = 86_400_000, 1_760_011_200_000 + 43_200_000
+    said = [
+        _listed("changed", noon, 9, noon + 9 * day), _listed("changed", noon + 60_000, 4, noon + 5 * day),
+        _listed("changed", noon + day, None, None),
+        _listed("expired", noon, 9, noon + 9 * day), _listed("expired", noon + day, 4, noon + 5 * day),
+        _listed("half", noon, 9, None), _listed("half", noon + day, 4, None), _listed("half", noon + day + 1, 3, None),
+    ]  # fmt: skip
+    store.raw_insert(
+        f"{DATABASE}.events_listing",
+        column_names=list(said[0]),
+        insert_block="\n".join(map(json.dumps, said)),
+        fmt="JSONEachRow",
+    )
+    gone = f"hosted_event_id = 'expired' OR hosted_event_id = 'half' AND occurred_at_ms = {noon}"
+    store.command(f"ALTER TABLE {DATABASE}.events_listing DELETE WHERE {gone} SETTINGS mutations_sync = 1")
+    store.command(f"DELETE FROM {DATABASE}.migrations WHERE name = '0013_last_listed.sql'")
+    listed = f"SELECT hosted_event_id, places, starts_ms FROM ({LISTED.format(hosted_event_days=table)}) ORDER BY 1"
+    for _ in range(2):  # a second time, as after a crash before it was noted
+        assert migrate(store) == ["0013_last_listed.sql"]
+        assert rows(store, listed) == [
+            ("changed", 4, noon + 5 * day), ("expired", 4, noon + 5 * day), ("half", 3, None),
+        ]  # fmt: skip
+        store.command(f"DELETE FROM {DATABASE}.migrations WHERE name = '0013_last_listed.sql'")
+    assert migrate(store) == ["0013_last_listed.sql"]
+    store.command(f"TRUNCATE TABLE {DATABASE}.events_listing")
+    store.command(f"TRUNCATE TABLE {table}")

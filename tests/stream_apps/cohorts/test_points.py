@@ -57,13 +57,27 @@ def test_a_row_touches_the_days_that_see_it(day: int) -> None:
     assert {d for n, d in found if n == "daily_active_users_exact"} == {day}
     assert {d for n, d in found if n == "weekly_active_users_exact"} == set(range(day, TODAY + 1))
     assert {d for n, d in found if n == "retention_d7_ratio"} == {day - 7, day}
-    assert {d for n, d in found if n == "refund_by_sale_ratio"} == set(range(day - 35, day + 1))
+    assert {d for n, d in found if n == "refund_by_sale_ratio"} == set(range(day - 35, TODAY + 1))
 
 
 def test_the_newest_days_come_first_and_nothing_comes_from_nothing() -> None:
     days = [q.day for q in due(COHORTS.values(), [TODAY - 2, TODAY - 9], TODAY)]
     assert days == sorted(days, reverse=True)
     assert due(COHORTS.values(), [], TODAY) == []
+
+
+def test_a_change_of_the_definition_is_named_as_such() -> None:
+    stood, now_ms = Stood(0, 1.0, True, version=1), over(TODAY + 9)
+    for version, reason in ((1, "late"), (2, "definition")):
+        query = Query(replace(DAU, version=version), TODAY)
+        point = point_of(query, ("t", "", 2.0, 1), stood, now_ms=now_ms, zone=ZONE, generation=1)
+        assert point is not None
+        assert (point["revision"], point["reason"], point["definition_version"]) == (1, reason, version)
+
+
+def test_an_order_that_ends_after_midnight_waits_for_the_next_day() -> None:
+    found = {(q.metric.name, q.day) for q in due(COHORTS.values(), [TODAY - 8], TODAY)}
+    assert {("checkout_conversion_ratio", TODAY - 9), ("payment_failure_by_order_ratio", TODAY - 9)} <= found
 
 
 def test_a_revision_is_numbered_behind_what_stands() -> None:
