@@ -81,7 +81,7 @@ def test_a_late_refund_is_explained(stack: Platform, tmp_path: Path) -> None:
     for part in (
         "revision 1",
         "refund",
-        "revenue_refunded / revenue_gross",
+        "share(revenue_refunded, revenue_gross)",
         "the same to the last bit",
         row["message_id"],
     ):
